@@ -1,0 +1,266 @@
+"""The Hub port over huggingface_hub. This package is the only importer of that library.
+
+Every method is one call: it gets a deadline, its requests go through `hub.http`, and whatever is raised on the way
+comes out as one of the port's errors, by `hub.errors`.
+"""
+
+import hashlib
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import quote
+
+from huggingface_hub import HfApi, get_session, hf_hub_url, hf_raise_for_status, snapshot_download
+from huggingface_hub.errors import HfUriError, IncompleteSnapshotError, LocalEntryNotFoundError
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import build_hf_headers, paginate  # type: ignore[attr-defined] # exported by a lazy loader
+
+from adapterd.hub import basefiles, transfer
+from adapterd.hub.errors import redact, translate
+from adapterd.hub.http import Call, connect, during, hush, install
+from adapterd.hub.operations import as_operation
+from adapterd.ports import Denied, NotFound, Operation, Refs, RemoteCommit, RemoteFile
+
+_NAME, _VERSION = "adapterd", version("adapterd")
+
+
+class HubClient:
+    """`ports.Hub` over HTTP. Thread-safe: lanes share one."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        token: str | None,
+        *,
+        xet: bool,
+        ca_file: Path | None,
+        proxy: str | None,
+        deadline: float,
+        cache_dir: Path | None = None,
+    ) -> None:
+        """Prepare the library and open a connection pool; nothing is sent.
+
+        Args:
+            endpoint: the Hub's address.
+            token: the token for it; None sends none, whatever the environment holds.
+            xet: whether weights may travel through xet, which knows neither `ca_file`, `proxy` nor `deadline`, so
+                that the first two switch it off. Once one client of a process is without it, all are.
+            ca_file: certificates to trust instead of the built-in ones.
+            proxy: the proxy for everything; None leaves it to the environment.
+            deadline: longest time in seconds that one call may take.
+            cache_dir: the library's cache of models; None leaves it to the environment.
+        """
+        self.endpoint = endpoint.rstrip("/")
+        self.signed_in = bool(token)
+        self._deadline = deadline
+        self._cache_dir = cache_dir
+        self._token = token
+        install(xet=xet and ca_file is None and proxy is None)
+        self._http = connect(proxy, ca_file)
+        self._close = weakref.finalize(self, self._http.close)
+        self._api = HfApi(
+            endpoint=self.endpoint,
+            token=token or False,
+            library_name=_NAME,
+            library_version=_VERSION,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._close()
+
+    def whoami(self) -> str:
+        """The name of the account behind the token."""
+        what = "asking whose token it is"
+        if not self.signed_in:
+            raise Denied(f"{what}: there is no token", "give one (hub.token_file or HF_TOKEN)")
+        with self._call(what):
+            return str(self._api.whoami()["name"])
+
+    def is_private(self, repo: str) -> bool:
+        """Whether the repo is private."""
+        with self._call(f"asking for the visibility of {repo}"):
+            return bool(self._api.model_info(repo, expand=["private"]).private)
+
+    def refs(self, repo: str) -> Refs:
+        """Every branch and tag."""
+        with self._call(f"listing the refs of {repo}"):
+            found = self._api.list_repo_refs(repo)
+        return Refs(
+            branches={ref.name: ref.target_commit for ref in found.branches},
+            tags={ref.name: ref.target_commit for ref in found.tags},
+        )
+
+    def log(self, repo: str, revision: str, until: str | None = None) -> Sequence[RemoteCommit]:
+        """The commits of `revision`, newest first, down to and without `until`; pages after it are never asked for."""
+        commits: list[RemoteCommit] = []
+        with self._call(f"listing the commits of {repo}@{revision}"):
+            # The library's own listing fetches every page before it returns.
+            for item in paginate(self._url(repo, "commits", revision), params={}, headers=self._headers()):
+                if item["id"] == until:
+                    break
+                message = f"{item['title']}\n\n{item['message']}" if item["message"] else item["title"]
+                commits.append(RemoteCommit(id=item["id"], message=message))
+        return commits
+
+    def tree(self, repo: str, revision: str) -> Mapping[str, RemoteFile]:
+        """Every file of the commit, recursively, by path."""
+        with self._call(f"listing the files of {repo}@{revision}"):
+            return {
+                entry.path: RemoteFile(
+                    path=entry.path,
+                    size=entry.size,
+                    blob=entry.blob_id,
+                    sha256=entry.lfs.sha256 if entry.lfs else None,
+                )
+                for entry in self._api.list_repo_tree(repo, recursive=True, revision=revision)
+                if isinstance(entry, RepoFile)
+            }
+
+    def read(self, repo: str, revision: str, path: str) -> bytes:
+        """The bytes of one file, in one request."""
+        what = f"reading {path} of {repo}@{revision}"
+        with self._call(what):
+            return transfer.read(self._file_url(repo, revision, path), self._headers(), what)
+
+    def download(self, repo: str, revision: str, path: str, target: str) -> None:
+        """Write one file to `target`; a part left by an earlier try of the same file is resumed."""
+        what = f"downloading {path} of {repo}@{revision}"
+        with self._call(what):
+            url = self._file_url(repo, revision, path)
+            mark = hashlib.sha256(url.encode()).hexdigest()[:8]
+            place = Path(target)
+            transfer.download(url, self._headers(), place.with_name(f"{place.name}.{mark}.part"), place, what)
+
+    def create_repo(self, repo: str, *, private: bool) -> None:
+        """Create an empty model repo.
+
+        Sent by hand: on a certain 409 the library asks again without pause and without end, and it fails after the
+        repo is made where the answer names another host.
+        """
+        namespace, _, name = repo.rpartition("/")
+        self._post(
+            f"creating the repo {repo}",
+            "/api/repos/create",
+            {
+                "name": name,
+                "organization": namespace or None,
+                "visibility": "private" if private else "public",
+                "type": "model",
+            },
+        )
+
+    def create_branch(self, repo: str, branch: str, revision: str) -> None:
+        """Create `branch` at `revision`."""
+        with self._call(f"creating the branch {branch} of {repo}", effect="/branch/"):
+            self._api.create_branch(repo, branch=branch, revision=revision)
+
+    def commit(self, repo: str, branch: str, parent: str, operations: Sequence[Operation], message: str) -> str:
+        """Make one commit on `branch` if its head is still `parent`, and return its id."""
+        hush()
+        title, _, body = message.partition("\n\n")
+        with self._call(f"commit to {repo}@{branch}", effect="/commit/") as call:
+            try:
+                made = self._api.create_commit(
+                    repo,
+                    operations=[as_operation(operation, call) for operation in operations],
+                    commit_message=title,
+                    commit_description=body,
+                    revision=branch,
+                    parent_commit=parent,
+                    num_threads=2,
+                )
+            except HfUriError:
+                # Behind a mirror the Hub names its own host, which the library takes for a fault.
+                if call.answer is None:
+                    raise
+                return str(call.answer.json()["commitOid"])
+            return made.oid
+
+    def create_tag(self, repo: str, tag: str, commit: str) -> None:
+        """Tag the commit."""
+        with self._call(f"creating the tag {tag} of {repo}", effect="/tag/"):
+            self._api.create_tag(repo, tag=tag, revision=commit)
+
+    def check_card(self, text: str) -> None:
+        """Raise Denied where the Hub would refuse this model card's metadata."""
+        what = "checking a model card"
+        with self._call(what):
+            # By hand: the library's own check asks the global endpoint, whatever the client's.
+            response = get_session().post(
+                f"{self.endpoint}/api/validate-yaml",
+                json={"content": text, "repoType": "model"},
+                headers=self._headers(),
+            )
+            if response.status_code not in (HTTPStatus.OK, HTTPStatus.BAD_REQUEST):
+                hf_raise_for_status(response)
+            if errors := response.json()["errors"]:
+                said = redact("; ".join(str(error.get("message")) for error in errors))
+                raise Denied(f"{what}: the Hub refuses its metadata: {said}", "correct the model card")
+
+    def cached_model(self, model: str, revision: str | None) -> tuple[str, str] | None:
+        """Folder and commit of a model in the local Hub cache, if it is complete enough to load; no network."""
+        with self._call(f"looking for {model} in the cache"):
+            try:
+                folder = Path(
+                    snapshot_download(model, revision=revision, cache_dir=self._cache_dir, local_files_only=True)
+                )
+            except IncompleteSnapshotError as error:
+                # Files are missing that the repo has; whether any of them matters is decided below.
+                folder = Path(error.snapshot_path)
+            except LocalEntryNotFoundError:
+                return None
+            if not basefiles.loadable(entry.name for entry in folder.iterdir() if entry.is_file()):
+                return None
+            return str(folder), folder.name
+
+    def fetch_model(self, model: str, revision: str | None) -> tuple[str, str]:
+        """Download what is needed of a base model into the local Hub cache; folder and commit."""
+        what = f"fetching {model}@{revision or 'main'}"
+        with self._call(what):
+            info = self._api.model_info(model, revision=revision)
+            names = basefiles.needed(sibling.rfilename for sibling in info.siblings or [])
+            if not names:
+                raise NotFound(
+                    f"{what}: the repo has no single whole set of weights to load",
+                    "download the base by hand and name its folder under base_models",
+                )
+            # The first file follows the name and records where it points; the rest follow that commit.
+            first, *rest = names
+            folder = Path(self._api.hf_hub_download(model, first, revision=revision, cache_dir=self._cache_dir)).parent
+            for name in rest:
+                self._api.hf_hub_download(model, name, revision=folder.name, cache_dir=self._cache_dir)
+            return str(folder), folder.name
+
+    @contextmanager
+    def _call(self, what: str, effect: str = "") -> Iterator[Call]:
+        """One call of the port: its requests under its deadline, its errors in the port's words."""
+        call = Call(self._http, self.endpoint, self._deadline, effect)
+        try:
+            with during(call):
+                yield call
+        except Exception as error:
+            mapped = translate(error, what, sent=call.effect_sent)
+            if mapped is None and isinstance(error, RuntimeError) and isinstance(error.__cause__, OSError):
+                # The local disk's word again, out of the library's wrapping.
+                raise error.__cause__ from None
+            if mapped is None or mapped is error:
+                raise
+            # Not chained: the library's messages carry addresses with signatures in them.
+            raise mapped from None
+
+    def _post(self, what: str, path: str, body: Mapping[str, object]) -> None:
+        with self._call(what, effect=path):
+            hf_raise_for_status(get_session().post(self.endpoint + path, json=body, headers=self._headers()))
+
+    def _headers(self) -> dict[str, str]:
+        return dict(build_hf_headers(token=self._token or False, library_name=_NAME, library_version=_VERSION))
+
+    def _url(self, repo: str, kind: str, revision: str) -> str:
+        return f"{self.endpoint}/api/models/{repo}/{kind}/{quote(revision, safe='')}"
+
+    def _file_url(self, repo: str, revision: str, path: str) -> str:
+        return hf_hub_url(repo, path, revision=revision, endpoint=self.endpoint)

@@ -1,0 +1,1 @@
+"""What the embedded Hub says over HTTP: routes, permissions, errors."""

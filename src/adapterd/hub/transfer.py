@@ -1,0 +1,96 @@
+"""Reading one file of a repo, through the library's session: into memory, or resumably onto disk."""
+
+import os
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import get_session, hf_raise_for_status
+
+from adapterd.ports import Denied, Transient
+
+READ_LIMIT = 16 * 1024 * 1024
+"""Most bytes that `read` takes into memory; manifests and cards are far below."""
+
+_RANGE = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<total>\d+)")
+
+# Lengths and offsets count stored bytes, so nothing on the way may compress.
+_PLAIN = {"accept-encoding": "identity"}
+
+
+def read(url: str, headers: Mapping[str, str], what: str) -> bytes:
+    """The bytes at `url`, in one request."""
+    data = bytearray()
+    with get_session().stream("GET", url, headers={**headers, **_PLAIN}) as response:
+        hf_raise_for_status(response)
+        for chunk in response.iter_bytes():
+            data += chunk
+            if len(data) > READ_LIMIT:
+                raise Denied(f"{what}: the file is larger than {READ_LIMIT} bytes", "download it instead")
+    return bytes(data)
+
+
+def download(url: str, headers: Mapping[str, str], part: Path, target: Path, what: str) -> None:
+    """Write what is at `url` to `target`, whole or not at all; `part` keeps what has arrived so far.
+
+    A broken connection is resumed as long as each try brings something.
+    """
+    while True:
+        have = _size(part)
+        try:
+            total = _append(url, headers, part, have)
+        except httpx2.TransportError:
+            if _size(part) <= have:
+                raise
+        else:
+            break
+    if total is not None and _size(part) != total:
+        got = _size(part)
+        part.unlink()
+        raise Transient(f"{what}: {got} bytes arrived of {total}", "nothing, the next attempt starts over")
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(target)
+    _sync_folder(target.parent)
+
+
+def _append(url: str, headers: Mapping[str, str], part: Path, have: int) -> int | None:
+    """Fetch the rest after `have` bytes, or all of it, and return the whole's length where the server gives it."""
+    ask = {**headers, **_PLAIN} | ({"range": f"bytes={have}-"} if have else {})
+    with get_session().stream("GET", url, headers=ask) as response:
+        if have and response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            # Nothing after these bytes: all there, or those of something else.
+            total = response.headers.get("content-range", "").rpartition("/")[2]
+            if total == str(have):
+                return have
+            part.unlink()
+            return _append(url, headers, part, 0)
+        hf_raise_for_status(response)
+        resumed = _RANGE.fullmatch(response.headers.get("content-range", ""))
+        start = int(resumed["start"]) if resumed and response.status_code == HTTPStatus.PARTIAL_CONTENT else 0
+        with part.open("r+b" if have else "wb") as file:
+            file.truncate(min(start, have))
+            file.seek(min(start, have))
+            for chunk in response.iter_bytes():
+                file.write(chunk)
+        if resumed:
+            return int(resumed["total"])
+        length = response.headers.get("content-length", "")
+        return int(length) if length.isdecimal() and "content-encoding" not in response.headers else None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

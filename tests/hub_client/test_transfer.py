@@ -1,0 +1,118 @@
+"""Reading and downloading one file: whole or not at all, resumed where it broke."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adapterd.hub.transfer import READ_LIMIT
+from adapterd.ports import Denied, NotFound, Transient
+
+if TYPE_CHECKING:
+    from tests.hub_client.conftest import Answer, Asked, Connect, FaultServer
+
+WHOLE = bytes(range(256)) * 400
+
+
+def serve(faults: "FaultServer", *, first: int = 0, ranges: bool = True) -> None:
+    """Serve WHOLE; the first answer breaks off after `first` bytes."""
+
+    def script(asked: "Asked") -> "Answer":
+        start = 0
+        if ranges and (found := re.fullmatch(r"bytes=(\d+)-", asked.headers.get("range", ""))):
+            start = int(found[1])
+            if start >= len(WHOLE):
+                return faults.answer(416, b"", {"Content-Range": f"bytes */{len(WHOLE)}"})
+        rest = WHOLE[start:]
+        body = rest[:first] if first and len(faults.asked) == 1 else rest
+        headers = {"Content-Range": f"bytes {start}-{len(WHOLE) - 1}/{len(WHOLE)}"} if start else {}
+        fault = "reset" if len(body) < len(rest) else ""
+        return faults.answer(206 if start else 200, body, headers, fault, len(rest))
+
+    faults.script = script
+
+
+def fetch(faults: "FaultServer", connect: "Connect", target: Path) -> None:
+    """Download the file."""
+    connect(faults.endpoint).download("acme/x", "v1", "w.safetensors", str(target))
+
+
+@pytest.mark.parametrize("ranges", [True, False], ids=["ranges", "no-ranges"])
+def test_a_broken_download_goes_on(faults: "FaultServer", connect: "Connect", tmp_path: Path, *, ranges: bool) -> None:
+    """What has arrived is kept where the server can send the rest; where it cannot, all is sent again."""
+    serve(faults, first=5000, ranges=ranges)
+    fetch(faults, connect, tmp_path / "w")
+    assert (tmp_path / "w").read_bytes() == WHOLE
+    assert [asked.headers.get("range") for asked in faults.asked] == [None, "bytes=5000-"]
+    assert [path.name for path in tmp_path.iterdir()] == ["w"]
+
+
+def test_a_later_download_resumes_the_part(faults: "FaultServer", connect: "Connect", tmp_path: Path) -> None:
+    """A part that an earlier process left is gone on with, and nothing stands at the target before it is whole."""
+    faults.script = lambda _: faults.answer(
+        body=WHOLE[:700] if len(faults.asked) == 1 else b"", length=len(WHOLE), fault="reset"
+    )
+    with pytest.raises(Transient, match=r"downloading w\.safetensors of acme/x@v1: "):
+        fetch(faults, connect, tmp_path / "w")
+    (part,) = tmp_path.iterdir()
+    assert part.name.endswith(".part")
+    assert part.read_bytes() == WHOLE[:700]
+    faults.asked.clear()
+    serve(faults)
+    fetch(faults, connect, tmp_path / "w")
+    assert (tmp_path / "w").read_bytes() == WHOLE
+    assert [asked.headers.get("range") for asked in faults.asked] == ["bytes=700-"]
+
+
+@pytest.mark.parametrize("length", [len(WHOLE), len(WHOLE) + 9], ids=["all-there", "of-something-else"])
+def test_a_part_with_nothing_after_it(faults: "FaultServer", connect: "Connect", tmp_path: Path, length: int) -> None:
+    """A part as long as the whole is the whole; a longer one is fetched anew."""
+    faults.script = lambda _: faults.answer(
+        body=b"1" if len(faults.asked) == 1 else b"", length=len(WHOLE), fault="reset"
+    )
+    with pytest.raises(Transient):
+        fetch(faults, connect, tmp_path / "w")
+    (part,) = tmp_path.iterdir()
+    part.write_bytes((WHOLE + b"x" * 9)[:length])
+    faults.asked.clear()
+    serve(faults)
+    fetch(faults, connect, tmp_path / "w")
+    assert (tmp_path / "w").read_bytes() == WHOLE
+
+
+def test_another_revision_is_another_part(faults: "FaultServer", connect: "Connect", tmp_path: Path) -> None:
+    """The part of one version is never continued with the bytes of another."""
+    faults.script = lambda _: faults.answer(
+        body=WHOLE[:700] if len(faults.asked) == 1 else b"", length=len(WHOLE), fault="reset"
+    )
+    with pytest.raises(Transient):
+        fetch(faults, connect, tmp_path / "w")
+    faults.asked.clear()
+    serve(faults)
+    connect(faults.endpoint).download("acme/x", "v2", "w.safetensors", str(tmp_path / "w"))
+    assert faults.asked[0].headers.get("range") is None
+
+
+def test_a_missing_file_leaves_nothing(faults: "FaultServer", connect: "Connect", tmp_path: Path) -> None:
+    """NotFound, and no part."""
+    faults.always(404, headers={"X-Error-Code": "EntryNotFound"})
+    with pytest.raises(NotFound):
+        fetch(faults, connect, tmp_path / "w")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_has_a_limit(faults: "FaultServer", connect: "Connect") -> None:
+    """A manifest of gigabytes does not end in the daemon's memory."""
+    faults.always(body=b"x" * READ_LIMIT)
+    assert len(connect(faults.endpoint).read("acme/x", "main", "a.json")) == READ_LIMIT
+    faults.always(body=b"x" * (READ_LIMIT + 1))
+    with pytest.raises(Denied, match="larger than 16777216 bytes"):
+        connect(faults.endpoint).read("acme/x", "main", "a.json")
+
+
+def test_a_short_answer_is_no_file(faults: "FaultServer", connect: "Connect") -> None:
+    """Fewer bytes than promised are not taken for the file."""
+    faults.always(body=b"half", length=8, fault="reset")
+    with pytest.raises(Transient, match="the connection broke"):
+        connect(faults.endpoint).read("acme/x", "main", "a.json")
