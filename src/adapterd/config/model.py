@@ -1,0 +1,347 @@
+"""The configuration as frozen types: every key with its kind, its default and what it is for.
+
+The descriptions are the comments of ``config.example.yaml``, the text of the reference page and the
+tooltips of editors; nothing else documents the keys.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+
+from adapterd.config import checks
+from adapterd.config.kinds import (
+    AbsolutePath,
+    AutoBool,
+    Commit,
+    Crontab,
+    Device,
+    Duration,
+    HubName,
+    Kind,
+    Listen,
+    ProxyUrl,
+    RepoId,
+    Size,
+    Template,
+    Url,
+)
+
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class Section(BaseModel):
+    """What all sections share: frozen, and no key that is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_empty(cls, value: object) -> object:
+        """Take a section whose keys are all left out for an empty one."""
+        return {} if value is None else value
+
+
+class Hub(Section):
+    """Where versions are published, and as whom. The token never stands in this file."""
+
+    namespace: HubName = Field(description="User or organisation whose repos the adapters become.")
+    endpoint: Url = Field(
+        default="https://huggingface.co",
+        description="Address of the Hub; another one for a mirror or the embedded Hub.",
+    )
+    token_file: AbsolutePath | None = Field(
+        default=None,
+        description="File with the token, readable by this user only. Without it: the systemd credential"
+        " `hf_token`, HF_TOKEN, HF_TOKEN_PATH, then the files of `hf auth login`.",
+        examples=["~/.config/adapterd/token"],
+    )
+    private: bool = Field(
+        default=True, description="Create repos as private. A repo's visibility is never changed later."
+    )
+    create_repos: bool = Field(
+        default=True, description="Create the repo of a new adapter; with false, a person creates each one."
+    )
+    xet: AutoBool = Field(
+        default="auto",
+        description="Transfer weights through xet; auto: only with the default endpoint and without `ca_file`.",
+    )
+    proxy: ProxyUrl | None = Field(
+        default=None, description="Proxy for all Hub calls; one with credentials goes into HTTPS_PROXY instead."
+    )
+    ca_file: AbsolutePath | None = Field(
+        default=None,
+        description="Certificates (PEM) to trust instead of the built-in ones.",
+        examples=["/etc/ssl/certs/company.pem"],
+    )
+    deadline: Duration = Field(default=600.0, gt=0, description="Longest time that one Hub call may take.")
+    index_repo: HubName | None = Field(
+        default=None,
+        description="Repo in the namespace that carries the public index; none: the index stays a local file.",
+        examples=["adapterd-index"],
+    )
+
+
+class Root(Section):
+    """A folder under which training jobs write. It is only ever read."""
+
+    path: AbsolutePath = Field(
+        description="The folder. It may appear later, and may be mounted read-only.", examples=["/train/support"]
+    )
+    adapter: Template = Field(default="{run}", description="Name of the adapter that a run folder becomes.")
+    named: Template = Field(
+        default="{run}-{name}", description="Name of the adapter that a named sub-folder of a run becomes."
+    )
+    checkpoints: Literal["final", "latest", "all"] = Field(
+        default="final",
+        description="Which directories of a run become versions: its final save, also the latest checkpoint, or all.",
+    )
+    backlog: Literal["none", "latest", "all"] = Field(
+        default="none", description="What becomes of the adapters that lie here when the root is first scanned."
+    )
+    unfinished: Literal["list", "candidate"] = Field(
+        default="list",
+        description="A run that went quiet without a final save: only list it, or publish its last checkpoint for"
+        " the channel `candidate`.",
+    )
+    unfinished_after: Duration = Field(
+        default=3600.0, gt=0, description="Quiet time after which a run without a final save counts as unfinished."
+    )
+    depth: int = Field(
+        default=4, ge=1, le=12, description="How many levels below the root an adapter directory may lie."
+    )
+    base: RepoId | None = Field(
+        default=None,
+        description="Base model of every adapter under this root, whatever the trainer wrote.",
+        examples=["HuggingFaceTB/SmolLM2-135M"],
+    )
+    network: AutoBool = Field(
+        default="auto",
+        description="Treat as a network file system (no events, longer quiet time); auto: look at the mount.",
+    )
+
+
+class BaseModelEntry(Section):
+    """A base model that adapters may belong to."""
+
+    id: RepoId = Field(description="Its id on the Hub.", examples=["HuggingFaceTB/SmolLM2-135M"])
+    written_as: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        description="What trainers write for it in `base_model_name_or_path`: other ids, or paths.",
+        examples=[["/models/smollm2-135m"]],
+    )
+    revision: Commit | None = Field(
+        default=None,
+        description="The exact commit that adapters are validated in; none: the one in the local cache.",
+        examples=["93efa2f097d58c2a74874c7e644dbc9b0cee75a2"],
+    )
+    path: AbsolutePath | None = Field(
+        default=None,
+        description="Where it lies on this host; none: the Hub's cache.",
+        examples=["/models/smollm2-135m"],
+    )
+    dtype: DType = Field(default="auto", description="Type its weights are loaded in; auto: the base's own.")
+    fetch: bool = Field(default=False, description="Download it when it is not on this host.")
+
+
+class Limits(Section):
+    """What a measurement may be before an adapter is rejected."""
+
+    max_loss_increase: float | None = Field(
+        default=None,
+        ge=0,
+        description="Nats by which the loss on the probe texts may exceed the base's own; none: only recorded.",
+        examples=[0.5],
+    )
+    max_loss: float | None = Field(
+        default=None, gt=0, description="Largest loss on the probe texts, in nats; none: only recorded.", examples=[4.0]
+    )
+    min_effect: float = Field(
+        default=0.0, ge=0, description="An adapter must change the weights by more than this, relative to their size."
+    )
+
+
+class Validation(Section):
+    """How adapters are proved in their base model. A change starts a new policy."""
+
+    devices: Annotated[tuple[Device, ...], AfterValidator(checks.distinct)] = Field(
+        default=("auto",),
+        min_length=1,
+        description="Devices to validate on, in order of preference; auto: the GPU if the base fits, else the CPU.",
+    )
+    dtype: DType = Field(default="auto", description="Type to compute in; auto: the base's own.")
+    probe_texts: tuple[Annotated[str, Field(min_length=1, max_length=10_000)], ...] = Field(
+        default=(),
+        max_length=64,
+        description="Texts that the loss is measured on; empty: the built-in ones. Their wording is never published.",
+        examples=[["Dear customer, thank you for your message."]],
+    )
+    probe_tokens: int = Field(default=64, ge=2, le=8192, description="Tokens of each probe text that are used.")
+    limits: Limits = Field(default=Limits(), description=Limits.__doc__)
+    deadline: Duration = Field(
+        default=600.0, gt=0, description="Longest time for one validation; then the worker is killed."
+    )
+    idle_exit: Duration = Field(
+        default=300.0, ge=0, description="Idle time after which the worker ends and gives all its memory back."
+    )
+    threads: int = Field(default=1, ge=0, le=1024, description="CPU threads of the worker; 0: the library's default.")
+    local_base: bool = Field(
+        default=False,
+        description="Publish adapters whose base model has no Hub id, with the base's revision as `local`.",
+    )
+
+
+class Channel(Section):
+    """A moving name for the version that deployers get."""
+
+    rule: Literal["finals", "candidates", "manual"] = Field(
+        description="What moves it: finals that pass, the last checkpoints of unfinished runs, or only a person.",
+        examples=["finals"],
+    )
+
+
+Channels = Annotated[
+    Mapping[str, Channel],
+    Kind("a section of channels, each with its rule"),
+    AfterValidator(checks.channel_names),
+    AfterValidator(MappingProxyType),
+    PlainSerializer(lambda channels: {name: channel.model_dump() for name, channel in channels.items()}),
+]
+
+
+def _default_channels() -> Mapping[str, Channel]:
+    """Promote finals to what loaders read by default, and unfinished runs to a name of their own."""
+    return MappingProxyType({"main": Channel(rule="finals"), "candidate": Channel(rule="candidates")})
+
+
+class Settle(Section):
+    """When a directory has come to rest, and how large it may be."""
+
+    quiet: Duration = Field(
+        default=5.0, ge=0, description="Time without a change after which a directory counts as finished."
+    )
+    quiet_network: Duration = Field(default=90.0, ge=0, description="The same on a network file system.")
+    patience: Duration = Field(
+        default=120.0,
+        ge=0,
+        description="How long a checkpoint may lack its trainer_state.json before it counts as any other directory.",
+    )
+    max_size: Size = Field(default=20 * 1024**3, gt=0, description="A larger adapter directory is refused.")
+    max_files: int = Field(
+        default=1000, ge=2, le=100_000, description="An adapter directory with more files is refused."
+    )
+
+
+class Schedule(Section):
+    """How often the daemon looks, and how patiently it tries again."""
+
+    scan: Duration = Field(
+        default=30.0, gt=0, description="Longest time between two scans, with or without file events."
+    )
+    reconcile: Crontab = Field(
+        default="*/15 * * * *", description="When channels and index are compared with the Hub again; weekdays by name."
+    )
+    attempts: int = Field(default=12, ge=1, le=1000, description="Transient failures after which a version stalls.")
+    backoff: Duration = Field(default=10.0, gt=0, description="Wait after the first transient failure; it doubles.")
+    backoff_max: Duration = Field(default=900.0, gt=0, description="Longest wait between two attempts.")
+    lease: Duration = Field(default=300.0, gt=0, description="How long a claimed version is safe from other lanes.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        """Refuse a first wait that is longer than the longest."""
+        checks.backoff_order(self.backoff, self.backoff_max)
+        return self
+
+
+class Registry(Section):
+    """The durable record of all versions."""
+
+    path: AbsolutePath | None = Field(
+        default=None,
+        description="SQLite file, never on a network file system; none: registry.db in the state directory.",
+        examples=["/var/lib/adapterd/registry.db"],
+    )
+
+
+class Spool(Section):
+    """Where the frozen copies lie until they are published."""
+
+    path: AbsolutePath | None = Field(
+        default=None, description="Folder; none: spool in the state directory.", examples=["/var/lib/adapterd/spool"]
+    )
+
+
+class Status(Section):
+    """The status page, /metrics, /healthz and /readyz."""
+
+    listen: Listen = Field(
+        default="127.0.0.1:9464", description="Loopback address and port, or off. There is no login."
+    )
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port to listen on; None when it is off."""
+        host, _, port = self.listen.rpartition(":")
+        return (host.strip("[]"), int(port)) if host else None
+
+
+class Log(Section):
+    """What the daemon says on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe line shown."
+    )
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="Form of the lines; auto: console on a terminal, JSON otherwise."
+    )
+
+
+class Config(Section):
+    """One configuration, checked as a whole."""
+
+    hub: Hub = Field(description=Hub.__doc__)
+    roots: Annotated[tuple[Root, ...], AfterValidator(checks.separate_roots)] = Field(
+        min_length=1, description="The folders under which training jobs write. They are only ever read."
+    )
+    base_models: Annotated[tuple[BaseModelEntry, ...], AfterValidator(checks.distinct_bases)] = Field(
+        default=(),
+        description="The base models that adapters may belong to, beside those in the Hub's cache and at the path"
+        " that the trainer wrote.",
+    )
+    validation: Validation = Field(default=Validation(), description=Validation.__doc__)
+    channels: Channels = Field(
+        default_factory=_default_channels,
+        description="Moving names for the versions that deployers get; `main` is what loaders read by default."
+        " Channels that are given replace these two.",
+    )
+    settle: Settle = Field(default=Settle(), description=Settle.__doc__)
+    schedule: Schedule = Field(default=Schedule(), description=Schedule.__doc__)
+    registry: Registry = Field(default=Registry(), description=Registry.__doc__)
+    spool: Spool = Field(default=Spool(), description=Spool.__doc__)
+    status: Status = Field(default=Status(), description=Status.__doc__)
+    log: Log = Field(default=Log(), description=Log.__doc__)
+    state_dir: AbsolutePath | None = Field(
+        default=None,
+        description="Folder for registry, spool, index and audit log; none: $STATE_DIRECTORY, else"
+        " $XDG_STATE_HOME/adapterd, else ~/.local/state/adapterd.",
+        examples=["/var/lib/adapterd"],
+    )
+    runtime_dir: AbsolutePath | None = Field(
+        default=None,
+        description="Folder for the control socket; none: $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/adapterd, else"
+        " run in the state directory.",
+        examples=["/run/adapterd"],
+    )
+
+    @model_validator(mode="after")
+    def _own_files_outside_roots(self) -> Self:
+        """Refuse a root that holds the daemon's own files: it would watch itself, and roots are never written."""
+        own = (
+            (("registry", "path"), self.registry.path),
+            (("spool", "path"), self.spool.path),
+            (("state_dir",), self.state_dir),
+            (("runtime_dir",), self.runtime_dir),
+        )
+        checks.outside_roots([root.path for root in self.roots], own)
+        return self
