@@ -1,0 +1,230 @@
+"""What comes in: baselines, observations, bindings, new versions, and versions that the Hub already holds."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+
+from sqlalchemy import Connection, and_, case, func, or_, select, update
+from sqlalchemy.dialects.sqlite import Insert, insert
+
+from adapterd.core.version import AdapterVersion, Stage
+from adapterd.ports import AdapterRecord, Conflict, Draft, Observation
+from adapterd.registry import history, rows
+from adapterd.registry.schema import adapters, observations, roots, sightings, versions
+
+_KEPT = ("adapter", "first_seen")
+
+
+def set_root(conn: Connection, root: str, inode: tuple[int, int] | None, *, baseline: bool) -> None:
+    """Remember which directory a root is; `baseline` marks its baseline as taken, otherwise that stays as it was."""
+    device, number = (None, None) if inode is None else map(str, inode)
+    new = insert(roots).values(root=root, baselined=baseline, device=device, inode=number)
+    seen = {"device": device, "inode": number}
+    conn.execute(
+        new.on_conflict_do_update(index_elements=["root"], set_={**seen, "baselined": True} if baseline else seen)
+    )
+
+
+def root_inode(conn: Connection, root: str) -> tuple[bool, tuple[int, int] | None]:
+    """Whether the root has a baseline, and the directory that it was."""
+    row = conn.execute(select(roots).where(roots.c.root == root)).one_or_none()
+    if row is None:
+        return False, None
+    return row.baselined, None if row.inode is None else (int(row.device), int(row.inode))
+
+
+def observe(conn: Connection, seen: Iterable[Observation]) -> None:
+    """Write observations; a row that says the same already is not touched."""
+    if batch := [rows.plain(observation) for observation in seen]:
+        conn.execute(_overwrite(), batch)
+
+
+@cache
+def _overwrite() -> Insert:
+    new = insert(observations)
+    old, given = observations.c, new.excluded
+    taken = [column.name for column in rows.OBSERVATION if not column.primary_key and column.name not in _KEPT]
+    return new.on_conflict_do_update(
+        index_elements=["root", "path"],
+        set_={
+            **{name: given[name] for name in taken},
+            "adapter": case((old.adapter != "", old.adapter), else_=given.adapter),
+            "first_seen": case((old.first_seen > 0, old.first_seen), else_=given.first_seen),
+        },
+        where=or_(
+            *(old[name].is_distinct_from(given[name]) for name in taken),
+            and_(old.adapter == "", given.adapter != ""),
+            and_(old.first_seen == 0, given.first_seen != 0),
+        ),
+    )
+
+
+def ensure_adapter(conn: Connection, adapter: str) -> str:
+    """Make the adapter's row where there is none; its name as it was first written."""
+    new = insert(adapters).values(
+        name=adapter, folded=adapter.casefold(), root="", base="", peft_type="", task="", counter=0
+    )
+    conn.execute(new.on_conflict_do_nothing())
+    return rows.canonical(conn, adapter)
+
+
+def bind(conn: Connection, wanted: AdapterRecord) -> AdapterRecord:
+    """Fill what is still empty in the series' binding; the binding there is."""
+    name = ensure_adapter(conn, wanted.name)
+    query = select(*rows.ADAPTER).where(adapters.c.name == name)
+    was = AdapterRecord(**conn.execute(query).mappings().one())
+    empty = {key: value for key, value in rows.plain(wanted).items() if value and not getattr(was, key)}
+    if not empty:
+        return was
+    conn.execute(update(adapters).where(adapters.c.name == name).values(**empty))
+    own = versions.c
+    if conn.scalar(select(own.id).where(own.adapter == name, own.stage == Stage.PUBLISHED).limit(1)):
+        history.changed(conn)
+    return replace(was, **empty)
+
+
+def intake(conn: Connection, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:
+    """Make the draft a version, or a further sighting of the version that has its content."""
+    adapter = ensure_adapter(conn, draft.adapter)
+    known = _known(conn, adapter, draft.identity)
+    version_id = _insert(conn, adapter, draft, at, stage=Stage.STAGED) if known is None else known.id
+    fresh = _sight(conn, version_id, draft, at)
+    if known is None:
+        history.append(conn, version_id, at, "staged", root=draft.root, path=draft.path, tree=draft.tree)
+    else:
+        if fresh:
+            _enrich(conn, known, draft, at)
+        if draft.final and known.stage is Stage.SUPERSEDED:
+            to_staged(conn, version_id, Stage.SUPERSEDED, at)
+            history.append(conn, version_id, at, "staged", was=Stage.SUPERSEDED, path=draft.path)
+    _settle(conn, adapter, draft, version_id, at)
+    return _version(conn, version_id), known is None
+
+
+def restore(conn: Connection, draft: Draft, number: int, commit: str, at: float) -> AdapterVersion:
+    """Insert what the Hub holds as PUBLISHED; the same again changes nothing. Conflict where it is another version."""
+    adapter = ensure_adapter(conn, draft.adapter)
+    raise_counter(conn, adapter, number)
+    known = _known(conn, adapter, draft.identity)
+    if known is not None and (known.stage, known.number, known.commit) == (Stage.PUBLISHED, number, commit):
+        return known
+    if known is not None:
+        raise Conflict(f"the content of {adapter}@v{number} is in the registry already, as {known.label}")
+    refuse_taken(conn, adapter, number)
+    # The root stays open: the Hub does not know it, and the first one that binds gets it.
+    bind(conn, AdapterRecord(adapter, "", draft.base, draft.peft_type, draft.task))
+    version_id = _insert(conn, adapter, draft, at, stage=Stage.PUBLISHED, number=number, commit=commit)
+    _sight(conn, version_id, draft, at)
+    history.append(conn, version_id, at, "restored", number=number, commit=commit)
+    history.changed(conn)
+    return _version(conn, version_id)
+
+
+def to_staged(conn: Connection, version_id: int, was: Stage, at: float) -> None:
+    """Move a version that no lane holds back to STAGED, due now; its fence moves on."""
+    conn.execute(
+        update(versions)
+        .where(versions.c.id == version_id, versions.c.stage == was)
+        .values(stage=Stage.STAGED, due_at=at, fence=versions.c.fence + 1, updated_at=at, **AT_ONCE)
+    )
+
+
+AT_ONCE = {"attempts": 0, "reason": "", "message": "", "hint": "", "stalled": False} | {
+    "lease_owner": None,
+    "lease_until": 0.0,
+}
+"""The standing of a version that simply moves on."""
+
+
+def raise_counter(conn: Connection, adapter: str, number: int) -> None:
+    """Let the adapter's counter follow a number; it never sinks."""
+    own = adapters.c
+    conn.execute(update(adapters).where(own.name == adapter, own.counter < number).values(counter=number))
+
+
+def refuse_taken(conn: Connection, adapter: str, number: int, version_id: int | None = None) -> None:
+    """Conflict where another version of the adapter has the number."""
+    own = versions.c
+    query = select(*rows.VERSION).where(
+        own.adapter == adapter, own.number == number, own.id.is_distinct_from(version_id)
+    )
+    other = rows.one(conn, query, rows.version)
+    if other is not None:
+        raise Conflict(f"{adapter}@v{number} is {other.stage} in the registry with another identity: {other.identity}")
+
+
+def _known(conn: Connection, adapter: str, identity: str) -> AdapterVersion | None:
+    query = select(*rows.VERSION).where(versions.c.adapter == adapter, versions.c.identity == identity)
+    return rows.one(conn, query, rows.version)
+
+
+def _version(conn: Connection, version_id: int) -> AdapterVersion:
+    return rows.version(conn.execute(select(*rows.VERSION).where(versions.c.id == version_id)).mappings().one())
+
+
+def _insert(
+    conn: Connection,
+    adapter: str,
+    draft: Draft,
+    at: float,
+    *,
+    stage: Stage,
+    number: int | None = None,
+    commit: str | None = None,
+) -> int:
+    last = select(func.coalesce(func.max(versions.c.intake), 0) + 1).scalar_subquery()
+    facts = {
+        name: getattr(draft, name) for name in ("identity", "tree", "base", "run", "step", "final", "labels", "repairs")
+    }
+    new = insert(versions).values(
+        adapter=adapter,
+        intake=last,
+        stage=stage,
+        number=number,
+        commit=commit,
+        due_at=at,
+        fence=0,
+        created_at=at,
+        updated_at=at,
+        **facts,
+        **AT_ONCE,
+    )
+    return int(conn.execute(new.returning(versions.c.id)).scalar_one())
+
+
+def _sight(conn: Connection, version_id: int, draft: Draft, at: float) -> bool:
+    """Add the sighting; False where this very one is known."""
+    names = ("root", "path", "run", "checkpoint", "step", "final", "fingerprint")
+    new = insert(sightings).values(version_id=version_id, seen_at=at, **{name: getattr(draft, name) for name in names})
+    return conn.execute(new.on_conflict_do_nothing().returning(sightings.c.id)).scalar() is not None
+
+
+def _enrich(conn: Connection, known: AdapterVersion, draft: Draft, at: float) -> None:
+    """Let a further sighting tell what earlier ones did not: that it is final, which step it was."""
+    history.append(conn, known.id, at, "sighted", root=draft.root, path=draft.path, final=draft.final)
+    step = draft.step if known.step is None else known.step
+    if (known.final or draft.final, step) == (known.final, known.step):
+        return
+    own = versions.c
+    conn.execute(
+        update(versions).where(own.id == known.id).values(final=known.final or draft.final, step=step, updated_at=at)
+    )
+    if known.stage is Stage.PUBLISHED:
+        history.changed(conn)
+
+
+def _settle(conn: Connection, adapter: str, draft: Draft, version_id: int, at: float) -> None:
+    """Mark the draft's observation settled into the version; make it where there is none."""
+    settled = Observation(
+        root=draft.root,
+        path=draft.path,
+        state="settled",
+        fingerprint=draft.fingerprint,
+        adapter=adapter,
+        run=draft.run,
+        checkpoint=draft.checkpoint,
+        version=version_id,
+        first_seen=at,
+        changed_at=at,
+    )
+    observe(conn, [settled])

@@ -1,0 +1,127 @@
+"""Opening a registry: the file is there, it is a registry, and its schema is this program's."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine, inspect, text
+
+from adapterd.ports import RegistryError, Transient
+from adapterd.registry import engine
+from adapterd.registry.reading import SqlReader
+from adapterd.registry.schema import REVISIONS
+from adapterd.registry.store import SqlRegistry
+
+EXIT_TRANSIENT = 75
+_HINT = " Try: "
+
+
+def open_reader(path: str | Path) -> SqlReader:
+    """The registry at `path`, to be read. RegistryError where there is none, or none that this program knows."""
+    path = Path(path)
+    _demand(path)
+    return SqlReader(path, engine.reader(path))
+
+
+def open_registry(
+    path: str | Path, *, clock: Callable[[], float] = time.time, patience: float = engine.PATIENCE
+) -> SqlRegistry:
+    """The registry at `path`, to be written; its caller holds `acquire(path)` and has called `prepare(path)`.
+
+    `patience` is how many seconds a write waits for another program that has the file locked.
+    """
+    path = Path(path)
+    _demand(path)
+    writes = engine.writer(path, patience=patience)
+    try:
+        # A file that is read-only or locked is told now, and not by the first version that wants to move.
+        with _opening(path), writes.begin():
+            pass
+    except RegistryError:
+        writes.dispose()
+        raise
+    return SqlRegistry(path, engine.reader(path), writes, clock)
+
+
+def prepare(path: str | Path) -> bool:
+    """Make the registry, or bring its schema up to date; whether anything had to be done.
+
+    The migration has a process of its own, so that its libraries never load here. The caller holds `acquire(path)`.
+    """
+    path = Path(path)
+    if path.exists() and revision(path) == REVISIONS[-1]:
+        return False
+    # -P: the working directory may be anybody's.
+    command = [sys.executable, "-P", "-m", "adapterd.registry.migrate", str(path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)  # noqa: S603 - our own module
+    if done.returncode == 0:
+        return True
+    said = (done.stdout.strip() or done.stderr.strip() or "no output").splitlines()[-1]
+    message, _, hint = said.partition(_HINT)
+    if done.returncode == EXIT_TRANSIENT:
+        raise Transient(message, hint)
+    raise RegistryError(message, hint or f"see `{' '.join(command[2:])}`")
+
+
+def one_line(error: RegistryError | Transient) -> str:
+    """An error as the migration's process prints it, and `prepare` reads it."""
+    return f"{error.message}{_HINT}{error.hint}" if error.hint else error.message
+
+
+def revision(path: Path) -> str | None:
+    """The schema of the registry at `path`, None where the file is still empty.
+
+    RegistryError where it is no registry, or a newer program's.
+    """
+    reads = engine.reader(path)
+    try:
+        return _revision(path, reads)
+    finally:
+        reads.dispose()
+
+
+def _revision(path: Path, reads: Engine) -> str | None:
+    with engine.explained(path), reads.connect() as conn:
+        tables = inspect(conn).get_table_names()
+        if not tables:
+            return None
+        found = conn.scalar(text("SELECT version_num FROM alembic_version")) if "alembic_version" in tables else None
+    if found is None:
+        raise RegistryError(
+            f"{path} is a database, but no registry of adapterd", "see whether `registry` names the right file"
+        )
+    if found not in REVISIONS:
+        raise RegistryError(
+            f"the registry {path} was written by a newer adapterd (schema {found}, this one knows {REVISIONS[-1]})",
+            "upgrade adapterd on this host",
+        )
+    return str(found)
+
+
+@contextmanager
+def _opening(path: Path) -> Iterator[None]:
+    """While a registry is being opened, what would pass later is an error too."""
+    try:
+        with engine.explained(path):
+            yield
+    except Transient as error:
+        raise RegistryError(error.message, error.hint) from error
+
+
+def _demand(path: Path) -> None:
+    """RegistryError unless the file holds a registry of this program's schema."""
+    if not path.exists():
+        raise RegistryError(
+            f"there is no registry at {path}",
+            "start `adapterd watch` once, or see whether `registry` names the right file",
+        )
+    with _opening(path):
+        found = revision(path)
+    if found != REVISIONS[-1]:
+        raise RegistryError(
+            f"the registry {path} has an older schema ({found or 'none'}, this adapterd writes {REVISIONS[-1]})",
+            "start `adapterd watch`: it brings the registry up to date",
+        )

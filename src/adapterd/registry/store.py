@@ -1,0 +1,196 @@
+"""The registry as the daemon has it: every method is one transaction, durable when it returns."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from adapterd.core.version import AdapterVersion, Reason, Stage
+from adapterd.ports import (
+    AdapterRecord,
+    ChannelRecord,
+    Claim,
+    Draft,
+    Intent,
+    Observation,
+    RepoRecord,
+    Validation,
+)
+from adapterd.registry import arrivals, history, line, numbers, records, rows
+from adapterd.registry.engine import explained
+from adapterd.registry.reading import SqlReader
+
+
+class SqlRegistry(SqlReader):
+    """`ports.Registry` over one SQLite file. Thread-safe; one process at a time, see `lock.acquire`.
+
+    `clock` dates the lines of history that the port gives no time for: numbers that are planned or adopted.
+    """
+
+    def __init__(self, path: Path, reads: Engine, writes: Engine, clock: Callable[[], float]) -> None:
+        """Keep both engines; `open_registry` makes one that is known to hold a registry."""
+        super().__init__(path, reads)
+        self._writes = writes
+        self._clock = clock
+
+    def close(self) -> None:
+        """Close every connection."""
+        super().close()
+        self._writes.dispose()
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        """One transaction: committed at the end of the block, undone by any exception."""
+        with explained(self.path), self._writes.begin() as conn:
+            yield conn
+
+    # --- what comes in ---
+
+    def baseline(self, root: str, inode: tuple[int, int] | None, seen: Sequence[Observation]) -> None:
+        """Record the baseline of a root; `inode` is (st_dev, st_ino), None where it is absent."""
+        with self._write() as conn:
+            arrivals.set_root(conn, root, inode, baseline=True)
+            arrivals.observe(conn, seen)
+
+    def root_inode(self, root: str) -> tuple[bool, tuple[int, int] | None]:
+        """Whether the root has a baseline, and the (st_dev, st_ino) that it was last seen with."""
+        with self._read() as conn:
+            return arrivals.root_inode(conn, root)
+
+    def set_root_inode(self, root: str, inode: tuple[int, int]) -> None:
+        """Remember which directory a root was last seen as; keeps its baseline."""
+        with self._write() as conn:
+            arrivals.set_root(conn, root, inode, baseline=False)
+
+    def observe(self, seen: Iterable[Observation]) -> None:
+        """Write observations; each overwrites its own row, but never the adapter name it first got."""
+        with self._write() as conn:
+            arrivals.observe(conn, seen)
+
+    def bind(self, adapter: str, root: str, base: str, peft_type: str, task: str) -> AdapterRecord:
+        """The series' binding; made now where there is none. Names are compared case-folded."""
+        with self._write() as conn:
+            return arrivals.bind(conn, AdapterRecord(adapter, root, base, peft_type, task))
+
+    def intake(self, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:
+        """Make the draft a STAGED version, or a further sighting of the version that has its content (False)."""
+        with self._write() as conn:
+            return arrivals.intake(conn, draft, at)
+
+    def restore(self, draft: Draft, number: int, commit: str, at: float) -> AdapterVersion:
+        """Insert a version that the Hub already holds as PUBLISHED; the counter follows."""
+        with self._write() as conn:
+            return arrivals.restore(conn, draft, number, commit, at)
+
+    # --- the line ---
+
+    def claim(self, stage: Stage, owner: str, now: float, lease: float, horizon: float) -> Claim | None:
+        """Lease the next due version of a stage: not stalled, lease free or run out, lowest intake first."""
+        with self._write() as conn:
+            return line.claim(conn, stage, owner, now, lease, horizon)
+
+    def next_due(self, stage: Stage, now: float) -> float | None:  # noqa: ARG002 - the port's; the answer may be past
+        """When the next version of a stage is due or its lease runs out; None where there is none."""
+        with self._read() as conn:
+            return line.next_due(conn, stage)
+
+    def extend(self, claim: Claim, until: float) -> None:
+        """Renew the lease."""
+        with self._write() as conn:
+            line.write(conn, claim, lease_until=until)
+
+    def reclaim(self, owner: str) -> int:
+        """End the leases that an earlier life of this owner left; their fences move on. How many there were."""
+        with self._write() as conn:
+            return line.reclaim(conn, owner)
+
+    def release(self, claim: Claim) -> None:
+        """Give the version back untouched."""
+        with self._write() as conn:
+            line.write(conn, claim, lease_owner=None, lease_until=0.0)
+
+    def advance(
+        self,
+        claim: Claim,
+        to: Stage,
+        at: float,
+        *,
+        reason: Reason | None = None,
+        validation: Validation | None = None,
+        number: int | None = None,
+        commit: str | None = None,
+        repo: RepoRecord | None = None,
+    ) -> AdapterVersion:
+        """Move the version along `core.version.MOVES`, with its new facts, and end the lease."""
+        facts = line.Facts(reason, validation, number, commit, repo)
+        with self._write() as conn:
+            return line.advance(conn, claim, to, at, facts)
+
+    def wait(self, claim: Claim, until: float, reason: Reason, at: float, *, failed: bool) -> None:
+        """Not yet; `failed` counts an attempt, otherwise attempts stay. Ends the lease."""
+        with self._write() as conn:
+            line.wait(conn, claim, until, reason, at, failed=failed)
+
+    def stall(self, claim: Claim, reason: Reason, at: float) -> None:
+        """A person must act. Ends the lease."""
+        with self._write() as conn:
+            line.stall(conn, claim, reason, at)
+
+    def retree(
+        self, claim: Claim, tree: str, base: str, repairs: Sequence[Mapping[str, Any]], at: float
+    ) -> AdapterVersion:
+        """Take the new tree of a STAGED version's repaired snapshot. Keeps the lease."""
+        with self._write() as conn:
+            return line.retree(conn, claim, tree, base, repairs, at)
+
+    def retry(self, version_id: int, at: float, actor: str) -> AdapterVersion:
+        """Set a version going again: due now, attempts 0, REJECTED and SUPERSEDED back to STAGED."""
+        with self._write() as conn:
+            return line.retry(conn, version_id, at, actor)
+
+    def void_leases(self) -> int:
+        """End every lease and move its fence on; how many there were.
+
+        For the process that has just taken the writer's lock: whoever held a lease in this registry is dead.
+        """
+        with self._write() as conn:
+            return line.void_leases(conn)
+
+    # --- numbers ---
+
+    def plan(self, claim: Claim, above: int, render: Callable[[int], Intent], *, anew: bool = False) -> Intent:
+        """Reserve a number and store the rendered intent, in one transaction.
+
+        `render` is called within the transaction: it must not write to the registry.
+        """
+        with self._write() as conn:
+            return numbers.plan(conn, claim, above, render, self._clock(), anew=anew)
+
+    def intent(self, version_id: int) -> Intent | None:
+        """The stored intent."""
+        with self._read() as conn:
+            return rows.intent(conn, version_id)
+
+    def adopt(self, claim: Claim, number: int) -> None:
+        """Take over a number that the Hub already shows for this identity; Conflict where another version has it."""
+        with self._write() as conn:
+            numbers.adopt(conn, claim, number, self._clock())
+
+    # --- what was last known ---
+
+    def save_repo(self, record: RepoRecord) -> None:
+        """Remember what was seen of a repo."""
+        with self._write() as conn:
+            records.save_repo(conn, record)
+
+    def save_channel(self, record: ChannelRecord) -> None:
+        """Remember what was seen or done to a channel."""
+        with self._write() as conn:
+            records.save_channel(conn, record)
+
+    def note(self, version_id: int, kind: str, detail: Mapping[str, Any], at: float) -> None:
+        """Append a line to a version's history."""
+        with self._write() as conn:
+            history.note(conn, version_id, at, kind, detail)

@@ -1,0 +1,133 @@
+"""What is remembered of repos and channels, and what can be asked."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adapterd.core.reasons import reason
+from adapterd.core.version import Stage
+from adapterd.ports import ChannelRecord, Registry, RegistryError, RepoRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.registry.conftest import Trainer
+
+REPO = RepoRecord(
+    "acme/support",
+    versions_head="a" * 40,
+    readme=b"\x00card",
+    paths=("adapter_config.json", "adapter_model.safetensors"),
+    seen={"1" * 64: [3, "c" * 40]},
+    standing_head="b" * 40,
+    standing={"yanked": {"3": {"actor": "alice"}}},
+    private=True,
+)
+CHANNEL = ChannelRecord("acme/support", "main", 3, "c" * 40, 4)
+
+
+def test_repo(registry: Registry) -> None:
+    """What was seen of a repo is remembered, and what is seen later takes its place."""
+    assert registry.repo("acme/support") is None
+    registry.save_repo(REPO)
+    assert registry.repo("Acme/Support") == REPO
+    bare = RepoRecord("acme/support", adopted=True)
+    registry.save_repo(bare)
+    assert registry.repo("acme/support") == bare
+
+
+def test_channel(registry: Registry) -> None:
+    """Channels are remembered each for itself."""
+    beta = replace(CHANNEL, channel="beta", reason="channel_drift", stalled=True, due_at=4.5, attempts=2)
+    other = replace(CHANNEL, adapter="acme/other")
+    for record in (CHANNEL, beta, other):
+        registry.save_channel(record)
+    moved = replace(CHANNEL, number=4)
+    registry.save_channel(moved)
+    assert list(registry.channels("acme/support")) == [beta, moved]
+    assert list(registry.channels()) == [other, beta, moved]
+
+
+def test_generation(registry: Registry, trainer: "Trainer") -> None:
+    """The generation grows with what the index could show, and with nothing else."""
+    steps: dict[str, Callable[[], object]] = {
+        "published": lambda: trainer.published(registry, path="p"),
+        "standing": lambda: registry.save_repo(REPO),
+        "standing again": lambda: registry.save_repo(replace(REPO, versions_head="e" * 40)),
+        "channel": lambda: registry.save_channel(CHANNEL),
+        "channel waits": lambda: registry.save_channel(replace(CHANNEL, due_at=9.0, attempts=1)),
+        "channel moves": lambda: registry.save_channel(replace(CHANNEL, number=4)),
+        "restored": lambda: registry.restore(trainer.draft(), 50, "f" * 40, trainer.now),
+        "bound": lambda: registry.bind("acme/support", "/train", "acme/base", "LORA", "CAUSAL_LM"),
+        "bound again": lambda: registry.bind("acme/support", "/train", "acme/base", "LORA", "CAUSAL_LM"),
+        "new series": lambda: registry.bind("acme/new", "/train", "acme/base", "LORA", "CAUSAL_LM"),
+        "observed": lambda: registry.observe([trainer.observation()]),
+        "staged": lambda: trainer.staged(registry),
+    }
+    grown = {}
+    for name, step in steps.items():
+        before = registry.generation()
+        step()
+        grown[name] = registry.generation() - before
+    unseen = {"standing again", "channel waits", "bound again", "new series", "observed", "staged"}
+    assert {name for name, by in grown.items() if by == 0} == unseen
+    assert min(grown.values()) == 0
+
+
+def test_find(registry: Registry, trainer: "Trainer") -> None:
+    """A version is found by its number, or by the beginning of its identity; never another adapter's."""
+    version = trainer.published(registry, identity="abcdef01" + "0" * 56)
+    trainer.published(registry, adapter="acme/other", identity="abcdef01" + "0" * 56)
+    assert registry.find("acme/support", number=1) == version
+    assert registry.find("Acme/Support", number=1) == version
+    assert registry.find("acme/support", number=2) is None
+    assert registry.find("acme/support", identity="ABCDEF01") == version
+    assert registry.find("acme/support", identity="abcdef02") is None
+    assert registry.find("acme/support", identity="%%%%%%%%") is None
+
+
+def test_find_needs_enough_digits(registry: Registry, trainer: "Trainer") -> None:
+    """A short prefix is refused, and one that fits two versions asks for more digits."""
+    for tail in "12":
+        trainer.staged(registry, identity="abcdef01" + tail * 56)
+    with pytest.raises(ValueError, match="8 digits or more"):
+        registry.find("acme/support", identity="abcdef0")
+    with pytest.raises(ValueError, match="by its number or by its identity"):
+        registry.find("acme/support")
+    with pytest.raises(RegistryError, match="fits several versions"):
+        registry.find("acme/support", identity="abcdef01")
+    assert registry.find("acme/support", identity="abcdef012") is not None
+
+
+def test_versions(registry: Registry, trainer: "Trainer") -> None:
+    """Versions are listed newest first, of one adapter, in one stage, so many."""
+    published = trainer.published(registry)
+    staged = [trainer.staged(registry) for _ in range(3)]
+    other = trainer.staged(registry, adapter="acme/other")
+    newest_first = [other, *reversed(staged), published]
+    assert list(registry.versions()) == newest_first
+    assert list(registry.versions("ACME/support")) == newest_first[1:]
+    assert list(registry.versions(stage=Stage.PUBLISHED)) == [published]
+    assert list(registry.versions("acme/support", Stage.STAGED, 2)) == newest_first[1:3]
+    assert registry.version(99) is None
+    assert registry.intent(staged[0].id) is None
+
+
+def test_counts(registry: Registry, trainer: "Trainer") -> None:
+    """Every version is counted once, a stalled one as such; every observation by its state."""
+    assert registry.counts() == {str(stage): 0 for stage in Stage} | {"stalled": 0}
+    trainer.published(registry)
+    trainer.staged(registry)
+    registry.stall(trainer.claim(registry, Stage.STAGED), reason("bug", "KeyError"), trainer.now)
+    trainer.staged(registry)
+    registry.observe([trainer.observation("x", state="unwanted")])
+    counts = {name: count for name, count in registry.counts().items() if count}
+    assert counts == {"published": 1, "staged": 1, "stalled": 1, "observed_settled": 3, "observed_unwanted": 1}
+
+
+def test_readers_see_what_was_acknowledged(registry: Registry, trainer: "Trainer") -> None:
+    """What a write returned can be read at once."""
+    for _ in range(5):
+        version = trainer.staged(registry)
+        assert registry.version(version.id) == version
