@@ -1,0 +1,303 @@
+"""Manifest, model card and commit message: pure functions of recorded facts, with no clock inside."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapterd.core.adapter import IDENTITY_ALGORITHM, AdapterConfig, digest_of
+from adapterd.core.naming import serving_name
+from adapterd.core.publication import Trailers, with_trailers
+from adapterd.core.version import AdapterVersion
+
+SCHEMA = 1
+BEGIN = "<!-- adapterd:begin -->"
+END = "<!-- adapterd:end -->"
+
+_PIPELINES = {
+    "CAUSAL_LM": "text-generation",
+    "SEQ_CLS": "text-classification",
+    "FEATURE_EXTRACTION": "feature-extraction",
+    "TOKEN_CLS": "token-classification",
+    "QUESTION_ANS": "question-answering",
+}
+_KEY = re.compile(r"""(["']?)([^\s"'#\-?\[{][^"':]*)\1\s*:(?:\s|$)""")
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFacts:
+    """What is known of the base model: Hub id, exact commit or ``local``, fingerprint, licence, weights in bytes."""
+
+    id: str
+    revision: str
+    fingerprint: str = ""
+    license: str = ""
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a manifest and a card are rendered from.
+
+    Attributes:
+        files: payload path to (sha256, size in bytes).
+        checkpoint: name of the folder, as in ``checkpoint-500``; empty for a final save.
+        parameters: number of the adapter's own parameters.
+        report: as `core.verdict` gives it.
+    """
+
+    version: AdapterVersion
+    config: AdapterConfig
+    files: Mapping[str, tuple[str, int]]
+    base: BaseFacts
+    publisher: str
+    policy: str
+    report: Mapping[str, Any]
+    checkpoint: str = ""
+    parameters: int = 0
+    endpoint: str = ""
+    former: int | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the payload in bytes."""
+        return sum(size for _, size in self.files.values())
+
+
+def manifest(facts: Facts, number: int) -> bytes:
+    """Render ``adapterd.json``, schema 1 (docs/reference/manifest.md)."""
+    version, config, report = facts.version, facts.config, facts.report
+    fields = config.fields
+    document = {
+        "schema": SCHEMA,
+        "adapter": version.adapter,
+        "publisher": facts.publisher,
+        "number": number,
+        "identity": {"algorithm": IDENTITY_ALGORITHM, "digest": version.identity},
+        "files": {path: {"sha256": digest, "size": size} for path, (digest, size) in facts.files.items()},
+        "card": {"sha256": digest_of(block(facts, number).encode())},
+        "base": {
+            "id": facts.base.id,
+            "revision": facts.base.revision,
+            "fingerprint": facts.base.fingerprint,
+            "variant": {"dtype": report.get("dtype", ""), "quantization": None, "device_map": None},
+        },
+        "peft": {
+            "type": config.peft_type,
+            "task": config.task or None,
+            "rank": config.rank,
+            "alpha": fields.get("lora_alpha", fields.get("alpha")),
+            "targets": _names(fields.get("target_modules")),
+            "modules_to_save": _names(fields.get("modules_to_save")),
+            "dora": bool(fields.get("use_dora")),
+            "rslora": bool(fields.get("use_rslora")),
+            "parameters": facts.parameters,
+            "bytes": facts.bytes,
+        },
+        "provenance": {
+            "run": version.run,
+            "checkpoint": facts.checkpoint or None,
+            "step": version.step,
+            "final": version.final,
+            "intake": version.intake,
+            "repairs": [dict(repair) for repair in version.repairs],
+            "labels": dict(facts.labels),
+        },
+        "policy": facts.policy,
+        "report": {
+            key: report.get(key)
+            for key in ("verdict", "level", "reasons", "warnings", "waivers", "measurements", "device", "versions")
+        },
+        "serving_name": serving_name(version.adapter, number, version.identity),
+    }
+    return (json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _names(value: object) -> object:
+    """A set of names in a fixed order; a regular expression or None as it is."""
+    return sorted(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
+
+
+def commit_message(facts: Facts, number: int) -> str:
+    """Title, where it came from, and the trailers by which a publisher knows its own commits."""
+    version = facts.version
+    title = f"v{number}: {version.adapter.split('/')[-1]} from {source(facts)}"
+    said = Trailers(version.identity, number, facts.publisher)
+    return with_trailers(title, f"Base model: {facts.base.id or 'local'} at {facts.base.revision}", said)
+
+
+def source(facts: Facts) -> str:
+    """Run and checkpoint, as a person would say it; a folder's name may hold anything, a title has one line."""
+    run = " ".join(facts.version.run.replace("`", "'").split())
+    return f"{run}/{facts.checkpoint}" if facts.checkpoint else f"{run} (final)"
+
+
+def metadata(facts: Facts) -> dict[str, Any]:
+    """The card's front matter, in keys and values that the Hub accepts. `base_model` only where it is a Hub id."""
+    labels = facts.labels
+    fields: dict[str, Any] = {
+        "base_model": facts.base.id or None,
+        "library_name": "peft",
+        "license": labels.get("license") or facts.base.license or None,
+        "language": labels.get("language") or None,
+        "datasets": labels.get("datasets") or None,
+        "pipeline_tag": _PIPELINES.get(facts.config.task),
+        "tags": ["adapterd", "peft", facts.config.peft_type.lower()],
+    }
+    return {key: value for key, value in fields.items() if value}
+
+
+def block(facts: Facts, number: int) -> str:
+    """The managed block of the model card, between its two marks."""
+    version, report = facts.version, facts.report
+    measured: Mapping[str, Any] = report.get("measurements") or {}
+    share = f", {100 * facts.bytes / facts.base.bytes:.2f} % of its base" if facts.base.bytes else ""
+    base = f"`{facts.base.id}`" if facts.base.id else "a local model that is not on the Hub"
+    rows = [
+        ("version", f"`v{number}`"),
+        ("identity", f"`{version.identity[:16]}`"),
+        ("base model", f"{base} at `{facts.base.revision}`"),
+        ("adapter", _kind(facts.config)),
+        ("size", f"{_size(facts.bytes)}{share}"),
+        ("from", f"`{source(facts)}`"),
+        ("validated on", f"{report.get('device', '')}, {report.get('dtype', '')}"),
+        *_measured_rows(measured),
+    ]
+    rows += [("note", str(w.get("message", ""))) for w in report.get("warnings") or () if isinstance(w, Mapping)]
+    table = "\n".join(f"| {_cell(key)} | {_cell(value)} |" for key, value in rows)
+    former = f"The version before is `v{facts.former}`." if facts.former else "This is the first version."
+    return "\n".join(
+        [
+            BEGIN,
+            f"# {version.adapter.split('/')[-1]} v{number}",
+            "",
+            "Every file here was loaded into its base model and probed before it was published; `adapterd.json` lists",
+            "the sha256 of each and the whole report.",
+            "",
+            "| | |",
+            "|---|---|",
+            table,
+            "",
+            "```python",
+            *_usage(facts, number),
+            "```",
+            "",
+            "With transformers alone, `revision=` would be asked of the base model's repo: pass",
+            f'`adapter_kwargs={{"revision": "v{number}"}}` instead.',
+            "",
+            former,
+            END,
+        ]
+    )
+
+
+def _kind(config: AdapterConfig) -> str:
+    rank = f", rank {config.rank}" if config.rank else ""
+    return f"{config.peft_type}{rank}{', ' + config.task if config.task else ''}"
+
+
+def _usage(facts: Facts, number: int) -> list[str]:
+    auto = {"SEQ_CLS": "AutoModelForSequenceClassification", "FEATURE_EXTRACTION": "AutoModel"}.get(
+        facts.config.task, "AutoModelForCausalLM"
+    )
+    pinned = f', revision="{facts.base.revision}"' if facts.base.id and facts.base.revision != "local" else ""
+    return [
+        "from peft import PeftModel",
+        f"from transformers import {auto}",
+        "",
+        f'base = {auto}.from_pretrained("{facts.base.id or "PATH_OF_THE_BASE"}"{pinned})',
+        f'model = PeftModel.from_pretrained(base, "{facts.version.adapter}", revision="v{number}")',
+    ]
+
+
+def _measured_rows(measured: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    loss, base = measured.get("loss_adapter"), measured.get("loss_base")
+    if isinstance(loss, float) and isinstance(base, float):
+        rows.append(("loss on the probe texts", f"{loss:.4f} with the adapter, {base:.4f} without (nats per token)"))
+    effect = measured.get("effect")
+    if isinstance(effect, float):
+        rows.append(("largest weight change", f"{100 * effect:.3g} % of a module's weights"))
+    return rows
+
+
+def _cell(text: str) -> str:
+    """Text that cannot end its table cell or start HTML."""
+    return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _size(count: int) -> str:
+    """A number of bytes for a reader."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:  # noqa: PLR2004 - the unit itself
+            return f"{value:.1f} {unit}" if unit != "B" else f"{count} B"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+def splice(readme: bytes, managed: str, fields: Mapping[str, Any]) -> bytes:
+    """Put the managed block and its front matter into a README, and keep what a person wrote around them.
+
+    Only the keys in `fields` are written over in the front matter. Undecodable bytes are replaced.
+    """
+    lines = {key: f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()}
+    return splice_raw(readme, managed, lines)
+
+
+def splice_raw(readme: bytes, managed: str, lines: Mapping[str, str]) -> bytes:
+    """As `splice`, with the front matter's lines ready by key."""
+    head, body = split_front_matter(readme.decode("utf-8", "replace"))
+    chunks = [chunk for key, chunk in head if key not in lines]
+    begin = body.find(BEGIN)
+    end = body.find(END, begin) if begin >= 0 else -1
+    if end >= 0:
+        body = body[:begin] + managed + body[end + len(END) :]
+    else:
+        rest = body.strip("\n")
+        body = f"{managed}\n\n{rest}" if rest else managed
+    front = "\n".join(["---", *lines.values(), *chunks, "---"])
+    return (front + "\n\n" + body.strip("\n") + "\n").encode()
+
+
+def split_front_matter(text: str) -> tuple[list[tuple[str, str]], str]:
+    """A README's front matter as (top-level key, its lines), and the body after it.
+
+    Comments and whatever else belongs to no key stand under an empty one, so that none is lost with a key.
+    """
+    text = text.removeprefix("\ufeff")
+    lines = text.split("\n")
+    if lines[0].rstrip() != "---":
+        return [], text
+    try:
+        end = next(i for i, line in enumerate(lines[1:], 1) if line.rstrip() in ("---", "..."))
+    except StopIteration:
+        return [], text
+    chunks: list[tuple[str, str]] = []
+    for line in lines[1:end]:
+        match = _KEY.match(line)
+        if match:
+            chunks.append((match[2].strip(), line))
+        elif not chunks or line.startswith("#"):
+            chunks.append(("", line))
+        else:
+            key, so_far = chunks[-1]
+            chunks[-1] = (key, f"{so_far}\n{line}")
+    return chunks, "\n".join(lines[end + 1 :])
+
+
+def license_of(readme: str) -> str:
+    """The ``license`` that a base model's card states, or an empty string."""
+    for key, chunk in split_front_matter(readme)[0]:
+        if key == "license":
+            value = chunk.partition(":")[2].strip().strip("\"'")
+            return value if re.fullmatch(r"[A-Za-z0-9.+-]{1,64}", value) else ""
+    return ""
+
+
+def payload_paths(document: Mapping[str, Any]) -> Sequence[str]:
+    """The payload's paths that a parsed manifest lists."""
+    files = document.get("files")
+    return sorted(str(path) for path in files) if isinstance(files, dict) else []

@@ -1,0 +1,76 @@
+"""Channels: moving names for versions, each with a rule. Pure."""
+
+from collections.abc import Collection, Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from adapterd.core.adapter import is_payload
+from adapterd.core.version import AdapterVersion, Stage
+
+
+class Rule(StrEnum):
+    """When a channel moves by itself."""
+
+    FINALS = "finals"
+    """Each new final save."""
+    CANDIDATES = "candidates"
+    """The last checkpoint of a run that ended without a final save."""
+    MANUAL = "manual"
+    """Never."""
+
+
+def wanted(
+    rule: Rule,
+    channel: str,
+    versions: Iterable[AdapterVersion],
+    highest: int,
+    standing: Mapping[str, Any],
+    candidates: Collection[int] = (),
+) -> AdapterVersion | None:
+    """The version that the rule wants in the channel, or None where it may stay as it is.
+
+    Only versions newer than the highest that the channel ever held are considered, none that is yanked, and none
+    while the channel is held. `finals` never takes a checkpoint; `candidates` takes those whose row is among
+    `candidates`: the last checkpoints of runs that ended without a final save.
+    """
+    if rule is Rule.MANUAL or channel in held(standing):
+        return None
+    out = yanked(standing)
+    suited = [
+        v
+        for v in versions
+        if v.stage is Stage.PUBLISHED
+        and v.number is not None
+        and v.number > highest
+        and v.number not in out
+        and (v.final if rule is Rule.FINALS else v.id in candidates)
+    ]
+    return max(suited, key=lambda v: v.number or 0, default=None)
+
+
+def yanked(standing: Mapping[str, Any]) -> frozenset[int]:
+    """The numbers that a standing document yanks."""
+    return frozenset(e["number"] for e in _entries(standing, "yanks") if isinstance(e.get("number"), int))
+
+
+def held(standing: Mapping[str, Any]) -> frozenset[str]:
+    """The channels that a standing document holds."""
+    return frozenset(str(e.get("channel")) for e in _entries(standing, "holds"))
+
+
+def _entries(standing: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    listed = standing.get(key)
+    return [e for e in listed if isinstance(e, dict)] if isinstance(listed, list) else []
+
+
+_LOADED = (".safetensors", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".gguf", ".model", ".jinja", ".py")
+
+
+def loader_reads(path: str) -> bool:
+    """Whether a loader would read a file of this name: weights, configs, tokenizers, pickles, code."""
+    return is_payload(path) or path.endswith(_LOADED) or (path.endswith(".json") and "/" not in path)
+
+
+def drift(paths: Collection[str], payload: Collection[str], own: Collection[str]) -> tuple[str, ...]:
+    """The files on a channel's head that a loader would read and that no version of ours put there."""
+    return tuple(sorted(p for p in set(paths) - set(payload) - set(own) if loader_reads(p)))

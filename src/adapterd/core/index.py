@@ -1,0 +1,53 @@
+"""The public index document that deployers read: adapters, their versions, their channels. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from adapterd.core.channels import yanked
+from adapterd.core.naming import serving_name
+from adapterd.core.version import AdapterVersion, Stage
+
+SCHEMA = 1
+
+
+def adapter_entry(
+    adapter: str,
+    publisher: str,
+    base: str,
+    versions: Iterable[AdapterVersion],
+    channels: Mapping[str, int],
+    standing: Mapping[str, Any],
+) -> dict[str, Any]:
+    """One adapter's part: every published version by tag, every channel by name."""
+    out = yanked(standing)
+    listed = sorted((v for v in versions if v.stage is Stage.PUBLISHED and v.number), key=lambda v: v.number or 0)
+    return {
+        "schema": SCHEMA,
+        "adapter": adapter,
+        "publisher": publisher,
+        "base": base,
+        "channels": {name: f"v{number}" for name, number in sorted(channels.items())},
+        "versions": {
+            v.tag: {
+                "commit": v.commit,
+                "identity": v.identity,
+                "run": v.run,
+                "step": v.step,
+                "final": v.final,
+                "yanked": v.number in out,
+                "serving_name": serving_name(adapter, v.number or 0, v.identity),
+            }
+            for v in listed
+        },
+    }
+
+
+def document(entries: Sequence[Mapping[str, Any]], generation: int) -> bytes:
+    """The whole index, beside the registry."""
+    return render({"schema": SCHEMA, "generation": generation, "adapters": {str(e["adapter"]): e for e in entries}})
+
+
+def render(value: Mapping[str, Any]) -> bytes:
+    """JSON bytes in a fixed order."""
+    return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()

@@ -1,0 +1,237 @@
+"""Measurements against limits give a verdict; the report says all of it as plain JSON. Pure.
+
+The worker finds faults and measures; it decides nothing. What a fault does stands in the table of reasons, what a
+number may be stands in the limits, and both are part of the policy under which a verdict holds.
+
+Measurements, each absent where it was not taken, and stable by name:
+
+| name | meaning |
+|---|---|
+| `tensors`, `parameters`, `bytes` | of the adapter's weights file |
+| `rank` | the largest rank among its LoRA factors |
+| `modules` | layers of the base that the adapter wraps, or saves in full |
+| `modules_without_effect` | how many of these change nothing |
+| `effect`, `effect_min` | largest and smallest relative weight change over the wrapped layers |
+| `saved_effect` | largest relative change over the layers that are saved in full |
+| `texts`, `tokens` | probe texts, and tokens of all of them that were used |
+| `loss_base`, `loss_adapter` | mean nats per token on the probe texts (CAUSAL_LM) |
+| `kl` | mean Kullback-Leibler divergence per token, base to adapter (CAUSAL_LM) |
+| `max_dlogit` | largest absolute change of an output: a logit, or a hidden state (FEATURE_EXTRACTION) |
+| `cosine` | mean cosine of the last hidden states with and without (FEATURE_EXTRACTION) |
+| `deterministic` | whether two passes with the adapter were bitwise equal |
+| `latency_ms`, `latency_base_ms` | one pass over all probe texts, warm |
+| `base_restored` | whether the base was bitwise the same after removal; `reloaded` for kinds that change it |
+| `task`, `labels` | task type that was exercised; label count of a classification head |
+| `peak_rss`, `peak_device_bytes` | highest memory of the worker so far |
+| `seconds`, `seconds_base` | the whole request; the part that loaded the base model, 0 where it was warm |
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from adapterd.core.probetexts import TEXTS
+from adapterd.core.reasons import BY_CODE, Severity, reason
+from adapterd.core.version import Reason
+
+VALIDATOR_VERSION = 1
+"""Grows with every change to the probes that can change a verdict; it is part of the policy."""
+
+REPORT_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a measurement may be; None means that it is only recorded.
+
+    `max_loss_increase` is in nats over the base's own loss. An adapter must change the weights by more than
+    `min_effect`, relative to their size.
+    """
+
+    max_loss: float | None = None
+    max_loss_increase: float | None = None
+    min_effect: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules that a verdict belongs to. Two policies with the same id mean the same."""
+
+    base: str
+    revision: str
+    texts: str
+    tokens: int
+    limits: Limits = field(default_factory=Limits)
+    devices: tuple[str, ...] = ("auto",)
+    dtype: str = "auto"
+    validator: int = VALIDATOR_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The decision: ``passed``, ``rejected`` or ``stalled``, and why; what rejects stands first."""
+
+    verdict: str
+    reasons: tuple[Reason, ...] = ()
+    warnings: tuple[Reason, ...] = ()
+
+
+class Measured(Protocol):
+    """What a report takes from the worker's result, `ports.ProbeResult`."""
+
+    @property
+    def measurements(self) -> Mapping[str, Any]:
+        """Numbers and short strings by name."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where the forward passes ran."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """In which type."""
+        ...
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Library name to version."""
+        ...
+
+    @property
+    def base_fingerprint(self) -> str:
+        """Digest of the base's config and weights."""
+        ...
+
+    @property
+    def log_tail(self) -> str:
+        """The last of the worker's output."""
+        ...
+
+
+def texts_digest(texts: Sequence[str]) -> str:
+    """Name a set of probe texts without giving them away; no texts means the built-in ones."""
+    return hashlib.sha256(_canonical(list(texts or TEXTS)).encode()).hexdigest()
+
+
+def policy_id(policy: Policy) -> str:
+    """Sixteen hex digits that name the policy."""
+    return hashlib.sha256(_canonical(asdict(policy)).encode()).hexdigest()[:16]
+
+
+def decide(findings: Sequence[Reason], measurements: Mapping[str, Any], limits: Limits) -> Verdict:
+    """Weigh what the worker found, and hold what it measured against the limits.
+
+    A rejection outweighs a stall: whatever a person might settle, these bytes stay refused under this policy.
+    """
+    found = [*findings, *_against_limits({f.code for f in findings}, measurements, limits)]
+    rejecting = tuple(f for f in found if BY_CODE[f.code].severity is Severity.REJECT)
+    warnings = tuple(f for f in found if BY_CODE[f.code].severity is Severity.WARN)
+    others = tuple(f for f in found if f not in rejecting and f not in warnings)
+    decision = "rejected" if rejecting else "stalled" if others else "passed"
+    return Verdict(decision, rejecting + others, warnings)
+
+
+def report(
+    verdict: Verdict,
+    policy: Policy,
+    measured: Measured,
+    *,
+    level: str = "full",
+    waivers: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Everything that was found, measured and decided, as plain JSON without NaN or Inf."""
+    document: dict[str, Any] = jsonable(
+        {
+            "schema": REPORT_SCHEMA,
+            "verdict": verdict.verdict,
+            "level": level,
+            "reasons": [asdict(r) for r in verdict.reasons],
+            "warnings": [asdict(w) for w in verdict.warnings],
+            "waivers": list(waivers),
+            "measurements": measured.measurements,
+            "limits": asdict(policy.limits),
+            "policy": policy_id(policy),
+            "policy_terms": asdict(policy),
+            "base_fingerprint": measured.base_fingerprint,
+            "device": measured.device,
+            "dtype": measured.dtype,
+            "versions": measured.versions,
+            "log_tail": measured.log_tail,
+        }
+    )
+    return document
+
+
+def jsonable(value: Any) -> Any:  # noqa: ANN401 - any JSON value in, any JSON value out
+    """Give the value with tuples as lists, keys as strings, and NaN, Inf and -Inf by name: JSON has no such numbers."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    return value
+
+
+def _against_limits(found: set[str], measurements: Mapping[str, Any], limits: Limits) -> list[Reason]:
+    """What the numbers say that no probe has said yet."""
+    reasons: list[Reason] = []
+    effect, change = _number(measurements, "effect"), _number(measurements, "max_dlogit")
+    if effect is not None and effect <= limits.min_effect:
+        reasons.append(_no_effect(effect, measurements, limits))
+    elif effect is None and change == 0:  # a kind without a weight change of its own: its outputs must move
+        reasons.append(reason("no_effect", "the outputs on all probe texts are bitwise those of the base model"))
+    elif change == 0:
+        reasons.append(
+            reason("logits_unchanged", f"the weights change by {effect:.3g}, the outputs on the probe texts by nothing")
+        )
+    reasons += _losses(measurements, limits)
+    return [r for r in reasons if r.code not in found]
+
+
+def _no_effect(effect: float, measurements: Mapping[str, Any], limits: Limits) -> Reason:
+    """Say how little the adapter does."""
+    modules = measurements.get("modules", 0)
+    if effect > 0:
+        text = (
+            f"the largest relative weight change over {modules} layers is {effect:.3g}, limit {limits.min_effect:.3g}"
+        )
+        return reason("no_effect", text, "train longer, or lower validation.limits.min_effect")
+    return reason("no_effect", f"not one of the {modules} layers that the adapter wraps is changed by it")
+
+
+def _losses(measurements: Mapping[str, Any], limits: Limits) -> list[Reason]:
+    """Hold the loss on the probe texts against the limits, and against the base's own."""
+    base, loss = _number(measurements, "loss_base"), _number(measurements, "loss_adapter")
+    if loss is None:
+        return []
+    reasons = []
+    if limits.max_loss is not None and loss > limits.max_loss:
+        reasons.append(reason("loss_too_high", f"the loss is {loss:.3f} nats per token, limit {limits.max_loss:g}"))
+    if base is None:
+        return reasons
+    rise = loss - base
+    if limits.max_loss_increase is not None and rise > limits.max_loss_increase:
+        text = f"the loss rises by {rise:.3f} nats per token to {loss:.3f}, limit {limits.max_loss_increase:g}"
+        reasons.append(reason("loss_too_high", text))
+    if not reasons and rise >= 0:
+        reasons.append(reason("loss_not_lower", f"the loss goes from {base:.3f} to {loss:.3f} nats per token"))
+    return reasons
+
+
+def _number(measurements: Mapping[str, Any], name: str) -> float | None:
+    """Give a finite number, or None where it is absent or has no value: that is a finding of its own."""
+    value = measurements.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _canonical(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """One spelling for one meaning."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -1,0 +1,623 @@
+"""The three ports, a page of contract each, and the errors that they may raise.
+
+Steps know these and nothing behind them. Whatever library stands behind a port, its exceptions are mapped to the
+classes here once, in the adapter module; anything else that comes through is a bug and stalls the version.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from adapterd.core.errors import AdapterdError
+from adapterd.core.version import AdapterVersion, Reason, Stage
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+
+class Transient(AdapterdError):
+    """Try again later; nothing is known to be wrong. Whether the effect happened is unknown.
+
+    Attributes:
+        retry_after: seconds, where the other side named them.
+        throttled: a rate limit, which is waiting and not a failed attempt.
+        code: of the reason that a version waits for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        retry_after: float | None = None,
+        throttled: bool = False,
+        code: str = "hub_unreachable",
+    ) -> None:
+        """Keep when to come back, and why."""
+        super().__init__(message, hint)
+        self.retry_after = retry_after
+        self.throttled = throttled
+        self.code = code
+
+
+class Denied(AdapterdError):
+    """The other side knows us and says no: token missing, wrong, read-only, or the content is refused."""
+
+
+class NotFound(AdapterdError):
+    """The repo, revision or file is not there, or is hidden from our token."""
+
+
+class Conflict(AdapterdError):
+    """The world moved between looking and acting: look again, decide again."""
+
+
+class LostLease(AdapterdError):
+    """The fence moved on: another owner has this version now. The holder must stop without writing."""
+
+
+class WorkerDied(AdapterdError):
+    """The worker died, by signal, deadline or exit. The probes did not say no.
+
+    `cause` is a reason code (`worker_crashed`, `worker_timeout`, `worker_out_of_memory`, `worker_protocol`);
+    `log_tail` is the last of its output.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, cause: str, log_tail: str = "") -> None:
+        """Keep the cause by name."""
+        super().__init__(message, hint)
+        self.cause = cause
+        self.log_tail = log_tail
+
+
+class DeviceBusy(AdapterdError):
+    """No listed device has room for the base model now."""
+
+
+class RegistryError(AdapterdError):
+    """The registry is missing, unreadable, not a database, locked by another daemon, or newer than the program."""
+
+
+# --- the Hub --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """Every branch and tag of a repo, by name, each with its 40-character commit."""
+
+    branches: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """One file of a commit: size in bytes, git blob id, and the sha256 where it is stored as LFS."""
+
+    path: str
+    size: int
+    blob: str
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCommit:
+    """One commit of a branch; `message` is title, blank line, body."""
+
+    id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddBytes:
+    """Write these bytes at `path`."""
+
+    path: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AddFile:
+    """Write the local file `source` at `path`."""
+
+    path: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFrom:
+    """Write at `path` what `path` holds in `revision` of the same repo; LFS bytes do not travel."""
+
+    path: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove `path`."""
+
+    path: str
+
+
+Operation = AddBytes | AddFile | CopyFrom | Delete
+
+
+class Hub(Protocol):
+    """A Hugging Face Hub, as a publisher and a deployer need it.
+
+    Every call may raise Transient, Denied or NotFound, and ends within the configured deadline. No call retries an
+    effect: after Transient from `commit`, `create_tag`, `create_branch` or `create_repo` the effect may have
+    happened, and the caller looks again. Thread-safe.
+    """
+
+    endpoint: str
+    signed_in: bool
+    """Whether there is a token; without one only public repos and the local cache can be read."""
+
+    def whoami(self) -> str:
+        """The name of the account behind the token."""
+        ...
+
+    def is_private(self, repo: str) -> bool:
+        """Whether the repo is private. NotFound where there is none."""
+        ...
+
+    def refs(self, repo: str) -> Refs:
+        """Every branch and tag. NotFound where there is no repo."""
+        ...
+
+    def log(self, repo: str, revision: str, until: str | None = None) -> Sequence[RemoteCommit]:
+        """The commits of `revision`, newest first, down to and without `until`; all where `until` is None."""
+        ...
+
+    def tree(self, repo: str, revision: str) -> Mapping[str, RemoteFile]:
+        """Every file of the commit, recursively, by path."""
+        ...
+
+    def read(self, repo: str, revision: str, path: str) -> bytes:
+        """The bytes of one file. NotFound where there is none."""
+        ...
+
+    def download(self, repo: str, revision: str, path: str, target: str) -> None:
+        """Write one file to the local path `target`, resumable through the client's cache."""
+        ...
+
+    def create_repo(self, repo: str, *, private: bool) -> None:
+        """Create an empty model repo. Conflict where it exists already."""
+        ...
+
+    def create_branch(self, repo: str, branch: str, revision: str) -> None:
+        """Create `branch` at `revision`. Conflict where it exists already."""
+        ...
+
+    def commit(self, repo: str, branch: str, parent: str, operations: Sequence[Operation], message: str) -> str:
+        """Make one commit on `branch` if its head is still `parent`, and return its id.
+
+        Conflict where the head moved. The id is no proof: an unchanged commit posts nothing and returns the head.
+        """
+        ...
+
+    def create_tag(self, repo: str, tag: str, commit: str) -> None:
+        """Tag the commit. Conflict where the tag exists already, whatever commit it names."""
+        ...
+
+    def check_card(self, text: str) -> None:
+        """Raise Denied where the Hub would refuse this model card's metadata."""
+        ...
+
+    def cached_model(self, model: str, revision: str | None) -> tuple[str, str] | None:
+        """Folder and commit of a model in the local Hub cache; no network."""
+        ...
+
+    def fetch_model(self, model: str, revision: str | None) -> tuple[str, str]:
+        """Download a base model into the local Hub cache; folder and commit."""
+        ...
+
+
+# --- the Validator --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """A base model at hand: its Hub id (or ``""``), exact commit (or ``"local"``), folder, and dtype to load it in."""
+
+    id: str
+    revision: str
+    path: str
+    dtype: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """What the worker shall measure: one snapshot in one base model on one device.
+
+    `seconds` is the deadline for the whole of it, including the load of the base model.
+    """
+
+    snapshot: str
+    base: BaseModel
+    devices: tuple[str, ...] = ("auto",)
+    dtype: str = "auto"
+    texts: tuple[str, ...] = ()
+    tokens: int = 64
+    seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What the worker measured. `core.verdict` decides what it means.
+
+    Attributes:
+        findings: faults that a probe established, each with the code of a reason.
+        measurements: numbers, and short strings, by name; plain JSON values.
+        device: where the forward passes ran, e.g. ``cpu`` or ``cuda:0``.
+        versions: library name to version.
+        base_fingerprint: digest of the base's config and weight files.
+        log_tail: the last lines that the worker wrote to stdout and stderr.
+    """
+
+    findings: tuple[Reason, ...]
+    measurements: Mapping[str, Any]
+    device: str
+    dtype: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    base_fingerprint: str = ""
+    log_tail: str = ""
+
+
+class Validator(Protocol):
+    """Measures a snapshot in its base model, in a process that may die. One call at a time per instance."""
+
+    def probe(self, request: ProbeRequest) -> ProbeResult:
+        """Measure. Raises WorkerDied or DeviceBusy; a broken adapter is a finding, never an exception."""
+        ...
+
+    def tick(self) -> None:
+        """Called now and then by the lane: an idle worker past its time exits and gives back its memory."""
+        ...
+
+    def close(self) -> None:
+        """End the worker and its whole process group."""
+        ...
+
+
+# --- the Registry ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was last seen of one adapter directory.
+
+    Attributes:
+        root: the configured root; `path` is relative to it, ``.`` for the root itself.
+        state: ``baseline``, ``waiting``, ``settled``, ``unwanted``, ``stalled``, ``refused``, ``unfinished`` or
+            ``source_gone``.
+        fingerprint: digest of names, sizes, mtimes and inodes of its payload files.
+        adapter: the name it first got; it keeps it.
+        checkpoint: the N of ``checkpoint-N``, None for a final save.
+        version: the registry row of the version it was settled into.
+        signal: the state file or marker that was there then (`core.settling.Look`).
+    """
+
+    root: str
+    path: str
+    state: str
+    fingerprint: str
+    adapter: str = ""
+    run: str = ""
+    checkpoint: int | None = None
+    reason: str = ""
+    message: str = ""
+    hint: str = ""
+    version: int | None = None
+    first_seen: float = 0.0
+    changed_at: float = 0.0
+    signal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A new snapshot, on its way to become an adapter version."""
+
+    adapter: str
+    identity: str
+    tree: str
+    root: str
+    path: str
+    run: str
+    checkpoint: int | None
+    step: int | None
+    final: bool
+    base: str
+    peft_type: str
+    task: str
+    fingerprint: str
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    repairs: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One place where a version's content was seen."""
+
+    root: str
+    path: str
+    run: str
+    checkpoint: int | None
+    step: int | None
+    final: bool
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A version under lease. Every write with it names its fence; a stale fence raises LostLease."""
+
+    version: AdapterVersion
+    owner: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """One report on one tree under one policy; `report` is plain JSON."""
+
+    version: int
+    tree: str
+    policy: str
+    verdict: str
+    report: Mapping[str, Any]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What publish is about to do, durable before its first effect.
+
+    `files` are the rendered bytes by path: the manifest, and the card's managed block under ``README.md``.
+    """
+
+    number: int
+    policy: str
+    files: Mapping[str, bytes]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepoRecord:
+    """What the registry last knew of a repo.
+
+    Attributes:
+        versions_head: head of the branch `versions`; `readme` and `paths` are its README.md and its payload's paths.
+        seen: identity to [number, commit] of other publishers' versions, and of ours from before a rebuild.
+        standing: the parsed `standing.json` at `standing_head`.
+    """
+
+    adapter: str
+    versions_head: str = ""
+    readme: bytes = b""
+    paths: tuple[str, ...] = ()
+    seen: Mapping[str, Any] = field(default_factory=dict)
+    standing_head: str = ""
+    standing: Mapping[str, Any] = field(default_factory=dict)
+    private: bool | None = None
+    adopted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRecord:
+    """What the registry last knew of a channel: the version it holds, the highest it ever held, and its standing."""
+
+    adapter: str
+    channel: str
+    number: int | None = None
+    commit: str = ""
+    highest: int = 0
+    due_at: float = 0.0
+    attempts: int = 0
+    reason: str = ""
+    message: str = ""
+    hint: str = ""
+    stalled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterRecord:
+    """A named series and what it is bound to."""
+
+    name: str
+    root: str
+    base: str
+    peft_type: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a version's history."""
+
+    at: float
+    kind: str
+    detail: Mapping[str, Any]
+
+
+class RegistryReader(Protocol):
+    """What verbs that read, and the status page, may ask. Snapshots of committed state; never blocks a writer."""
+
+    def version(self, version_id: int) -> AdapterVersion | None:
+        """One version by its row."""
+        ...
+
+    def versions(
+        self, adapter: str | None = None, stage: Stage | None = None, limit: int | None = None
+    ) -> Sequence[AdapterVersion]:
+        """Versions, newest intake first."""
+        ...
+
+    def find(self, adapter: str, *, number: int | None = None, identity: str | None = None) -> AdapterVersion | None:
+        """One version of an adapter by number, or by a prefix of its identity of 8 digits or more."""
+        ...
+
+    def adapters(self) -> Sequence[AdapterRecord]:
+        """Every adapter, by name."""
+        ...
+
+    def sightings(self, version_id: int) -> Sequence[Sighting]:
+        """Where a version was seen, oldest first."""
+        ...
+
+    def events(self, version_id: int) -> Sequence[Event]:
+        """A version's history, oldest first."""
+        ...
+
+    def validations(self, version_id: int) -> Sequence[Validation]:
+        """A version's reports, oldest first."""
+        ...
+
+    def observations(self, root: str | None = None) -> Sequence[Observation]:
+        """What was last seen, of one root or all."""
+        ...
+
+    def observation(self, root: str, path: str) -> Observation | None:
+        """What was last seen of one directory."""
+        ...
+
+    def channels(self, adapter: str | None = None) -> Sequence[ChannelRecord]:
+        """Channels as last known."""
+        ...
+
+    def repo(self, adapter: str) -> RepoRecord | None:
+        """A repo as last known."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """Versions by stage, stalled ones under ``stalled``, observations by ``observed_<state>``."""
+        ...
+
+    def generation(self) -> int:
+        """Grows with every change that the index document could show."""
+        ...
+
+
+class Registry(RegistryReader, Protocol):
+    """The durable record. One writing process; a transition is one conditional UPDATE under a fence.
+
+    Every method is one transaction, durable when it returns. Times are seconds since the epoch, given by the caller.
+    """
+
+    def baseline(self, root: str, inode: tuple[int, int] | None, seen: Sequence[Observation]) -> None:
+        """Record the baseline of a root in one transaction; `inode` is (st_dev, st_ino), None where it is absent."""
+        ...
+
+    def root_inode(self, root: str) -> tuple[bool, tuple[int, int] | None]:
+        """Whether the root has a baseline, and the (st_dev, st_ino) that it was last seen with."""
+        ...
+
+    def set_root_inode(self, root: str, inode: tuple[int, int]) -> None:
+        """Remember which directory a root was last seen as; keeps its baseline."""
+        ...
+
+    def observe(self, seen: Iterable[Observation]) -> None:
+        """Write observations; each overwrites its own row, but never the adapter name it first got."""
+        ...
+
+    def bind(self, adapter: str, root: str, base: str, peft_type: str, task: str) -> AdapterRecord:
+        """The series' binding; made now where there is none. Names are compared case-folded.
+
+        Where the stored base, type or task is empty, the given one fills it.
+        """
+        ...
+
+    def intake(self, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:
+        """Make the draft a STAGED version with the next intake number, and mark its observation settled.
+
+        The same (adapter, identity) again adds a sighting and returns the version there is, with False; a
+        SUPERSEDED one that is now seen as a final goes back to STAGED.
+        """
+        ...
+
+    def claim(self, stage: Stage, owner: str, now: float, lease: float, horizon: float) -> Claim | None:
+        """Lease the next due version of a stage: not stalled, lease free or run out, lowest intake first.
+
+        A `due_at` further away than `horizon` seconds counts as due, since clocks jump.
+        """
+        ...
+
+    def reclaim(self, owner: str) -> int:
+        """End the leases that an earlier life of this owner left; their fences move on. How many there were."""
+        ...
+
+    def next_due(self, stage: Stage, now: float) -> float | None:
+        """When the next version of a stage is due or its lease runs out; None where there is none."""
+        ...
+
+    def extend(self, claim: Claim, until: float) -> None:
+        """Renew the lease."""
+        ...
+
+    def release(self, claim: Claim) -> None:
+        """Give the version back untouched."""
+        ...
+
+    def advance(
+        self,
+        claim: Claim,
+        to: Stage,
+        at: float,
+        *,
+        reason: Reason | None = None,
+        validation: Validation | None = None,
+        number: int | None = None,
+        commit: str | None = None,
+        repo: RepoRecord | None = None,
+    ) -> AdapterVersion:
+        """Move the version along `core.version.MOVES`, with its new facts, and end the lease."""
+        ...
+
+    def wait(self, claim: Claim, until: float, reason: Reason, at: float, *, failed: bool) -> None:
+        """Not yet; `failed` counts an attempt, otherwise attempts stay. Ends the lease."""
+        ...
+
+    def stall(self, claim: Claim, reason: Reason, at: float) -> None:
+        """A person must act. Ends the lease."""
+        ...
+
+    def retree(
+        self, claim: Claim, tree: str, base: str, repairs: Sequence[Mapping[str, Any]], at: float
+    ) -> AdapterVersion:
+        """A STAGED version's snapshot was repaired: take its new tree. Keeps the lease."""
+        ...
+
+    def plan(self, claim: Claim, above: int, render: Callable[[int], Intent], *, anew: bool = False) -> Intent:
+        """Reserve a number and store the rendered intent, in one transaction.
+
+        The stored intent is returned unchanged where there is one and not `anew`; otherwise a number is taken
+        above both `above` and the adapter's counter, `render` is called with it, and the result is stored.
+        """
+        ...
+
+    def intent(self, version_id: int) -> Intent | None:
+        """The stored intent."""
+        ...
+
+    def adopt(self, claim: Claim, number: int) -> None:
+        """Take over a number that the Hub already shows for this identity; the counter follows."""
+        ...
+
+    def retry(self, version_id: int, at: float, actor: str) -> AdapterVersion:
+        """Set a stalled or rejected version going again: due now, attempts 0, REJECTED back to STAGED."""
+        ...
+
+    def save_repo(self, record: RepoRecord) -> None:
+        """Remember what was seen of a repo."""
+        ...
+
+    def save_channel(self, record: ChannelRecord) -> None:
+        """Remember what was seen or done to a channel."""
+        ...
+
+    def note(self, version_id: int, kind: str, detail: Mapping[str, Any], at: float) -> None:
+        """Append a line to a version's history."""
+        ...
+
+    def restore(self, draft: Draft, number: int, commit: str, at: float) -> AdapterVersion:
+        """Insert a version that the Hub already holds as PUBLISHED (registry rebuild); the counter follows."""
+        ...

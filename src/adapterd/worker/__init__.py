@@ -1,0 +1,1 @@
+"""The validation worker: a supervisor without torch, and the process that it starts."""

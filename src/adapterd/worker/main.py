@@ -1,0 +1,83 @@
+"""The worker process: ``python -m adapterd.worker.main``, started by the supervisor alone.
+
+It reads one request a line from an inherited socket and answers there; stdout is left to the libraries, which print.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from adapterd.worker.wire import pack, read_request, result_message, unpack
+
+_NICENESS = 10
+_OOM_SCORE = "600"
+_PR_SET_PDEATHSIG = 1
+_IOPRIO_IDLE = 3 << 13
+_IOPRIO_CALLS = {"x86_64": 251, "aarch64": 30}
+
+
+def yield_to_training(parent: int) -> None:
+    """Die with the daemon, before it is too late to notice, and take what training leaves of this host.
+
+    In the child's own start, not between fork and exec: the daemon has threads.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    with contextlib.suppress(AttributeError):  # Linux alone
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit("the daemon is gone")
+    os.nice(_NICENESS)
+    with contextlib.suppress(OSError):  # first to go when memory is short
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
+    if sys.platform == "linux" and os.uname().machine in _IOPRIO_CALLS:
+        libc.syscall(_IOPRIO_CALLS[os.uname().machine], 1, 0, _IOPRIO_IDLE)
+
+
+def serve(wire: socket.socket, threads: int) -> None:
+    """Answer requests until the daemon closes its end."""
+    import torch  # noqa: PLC0415 - slow, and only after this process has yielded
+    import transformers  # noqa: PLC0415 - the same
+
+    from adapterd.worker.measure import Bench, BusyError  # noqa: PLC0415 - imports PEFT
+
+    if threads:
+        torch.set_num_threads(threads)
+    transformers.utils.logging.disable_progress_bar()
+    bench = Bench(tell=lambda what: wire.sendall(pack({"event": "progress", "what": what})))
+    wire.sendall(pack({"event": "ready"}))
+    with wire.makefile("rb") as lines:
+        for line in lines:
+            message = unpack(line)
+            number, request = message["id"], read_request(message)
+            bench.hashes.update(message["hashes"])
+            try:
+                answer = result_message(number, bench.measure(request), bench.hashes)
+            except BusyError as exc:
+                answer = {"event": "busy", "id": number, "message": str(exc)}
+            except MemoryError:
+                answer = {"event": "out_of_memory", "id": number}
+            sys.stdout.flush()
+            sys.stderr.flush()
+            wire.sendall(pack(answer))
+
+
+def main() -> None:
+    """Read the options, step back behind training, serve."""
+    parser = argparse.ArgumentParser(prog="adapterd.worker")
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    options = parser.parse_args()
+    os.set_inheritable(options.fd, False)
+    yield_to_training(options.parent)
+    with socket.socket(fileno=options.fd) as wire:
+        serve(wire, options.threads)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""What a base model is, before it is loaded: its task, and its fingerprint."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapterd.ports import BaseModel
+from adapterd.worker.base import fingerprint, gguf_file, task_of, weight_bytes
+
+
+def of(folder: Path) -> BaseModel:
+    """Name a base."""
+    return BaseModel("org/base", "local", str(folder))
+
+
+def test_the_fingerprint_is_the_content_and_not_the_place(bases: Any, tmp_path: Path) -> None:  # noqa: ANN401 - a dataclass of the conftest
+    """A copy elsewhere is the same base, whatever else lies beside it; one other byte is another."""
+    copy = shutil.copytree(bases.llama, tmp_path / "copy")
+    (copy / "notes.txt").write_text("mine")
+    original = fingerprint(of(bases.llama), {})
+    assert fingerprint(of(copy), {}) == original
+    weights = copy / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert fingerprint(of(copy), {}) != original
+    assert fingerprint(of(bases.bert), {}) != original
+
+
+def test_a_base_file_is_hashed_once(bases: Any) -> None:  # noqa: ANN401 - a dataclass of the conftest
+    """Its digest is known by device, inode, size and mtime; the next fingerprint is taken from there."""
+    hashes: dict[str, str] = {}
+    first = fingerprint(of(bases.llama), hashes)
+    assert len(hashes) == 2
+    assert fingerprint(of(bases.llama), hashes) == first
+    assert fingerprint(of(bases.llama), dict.fromkeys(hashes, "known")) != first
+
+
+@pytest.mark.parametrize(
+    ("config", "architecture", "task"),
+    [
+        ({"task_type": "SEQ_CLS"}, "LlamaForCausalLM", "SEQ_CLS"),
+        ({"task_type": None}, "LlamaForCausalLM", "CAUSAL_LM"),
+        ({"task_type": None}, "GPT2LMHeadModel", "CAUSAL_LM"),
+        ({"task_type": None}, "BertForSequenceClassification", "SEQ_CLS"),
+        ({}, "BertModel", "FEATURE_EXTRACTION"),
+        ({}, "SomethingOfYours", None),
+        ({"auto_mapping": {"base_model_class": "BertForSequenceClassification"}}, "BertModel", "SEQ_CLS"),
+    ],
+)
+def test_the_task_is_named_or_follows_from_the_base(
+    config: dict[str, Any], architecture: str, task: str | None, tmp_path: Path
+) -> None:
+    """Native saves name no task; then the class counts that it was trained in, or the base was made for."""
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": [architecture]}))
+    assert task_of(config, tmp_path) == task
+
+
+def test_a_gguf_file_alone_is_a_base(tmp_path: Path) -> None:
+    """Two of them, or one beside a config, are not: nobody said which is meant."""
+    (tmp_path / "model.Q4.gguf").write_bytes(b"GGUF")
+    assert gguf_file(tmp_path) == "model.Q4.gguf"
+    assert task_of({}, tmp_path) == "CAUSAL_LM"
+    assert weight_bytes(tmp_path) == 4
+    (tmp_path / "config.json").write_text("{}")
+    assert gguf_file(tmp_path) is None
