@@ -11,7 +11,7 @@ from adapterd.registry import acquire, open_registry
 def main(path: str) -> None:
     """Write until somebody ends the process."""
     with acquire(path), open_registry(path) as registry:
-        registry.void_leases()
+        registry.reclaim("lane")
         while True:
             now = time.time()
             mark = f"{time.monotonic_ns():064x}"

@@ -53,7 +53,7 @@ def test_lanes_race_down_the_line(registry: Registry, trainer: "Trainer") -> Non
 
     def lane(n: int) -> None:
         start.wait()
-        while registry.counts()[Stage.PUBLISHED] < VERSIONS:
+        while not done.is_set() and registry.counts()[Stage.PUBLISHED] < VERSIONS:
             work(Stage.VALIDATED if n % 2 else Stage.STAGED, f"lane-{n}")
 
     def page() -> set[int]:
@@ -67,9 +67,11 @@ def test_lanes_race_down_the_line(registry: Registry, trainer: "Trainer") -> Non
     with ThreadPoolExecutor(LANES + 1) as pool:
         reading = pool.submit(page)
         lanes = [pool.submit(lane, n) for n in range(LANES)]
-        for finished in lanes:
-            finished.result(timeout=60)
-        done.set()
+        try:
+            for finished in lanes:
+                finished.result(timeout=60)
+        finally:
+            done.set()
         assert reading.result(timeout=60) == {VERSIONS}
     assert sorted(v.number or 0 for v in registry.versions()) == list(range(1, VERSIONS + 1))
     assert registry.generation() == VERSIONS

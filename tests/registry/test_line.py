@@ -7,7 +7,6 @@ import pytest
 from adapterd.core.reasons import reason
 from adapterd.core.version import MOVES, Reason, Stage
 from adapterd.ports import LostLease, NotFound, Registry, RepoRecord
-from adapterd.registry import SqlRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -317,16 +316,20 @@ def test_superseded(registry: Registry, trainer: "Trainer") -> None:
     assert registry.next_due(Stage.STAGED, trainer.now) is None
 
 
-def test_void_leases(sqlite: SqlRegistry, trainer: "Trainer") -> None:
-    """Whoever takes over a dead writer's registry ends all its leases, and the dead one's claims are worth nothing."""
-    trainer.staged(sqlite)
-    dead = trainer.claim(sqlite, Stage.STAGED)
-    assert sqlite.void_leases() == 1
-    assert sqlite.void_leases() == 0
-    alive = trainer.claim(sqlite, Stage.STAGED)
+def test_reclaim(registry: Registry, trainer: "Trainer") -> None:
+    """An owner that starts again ends the leases of its earlier life, whose claims are worth nothing then."""
+    trainer.staged(registry)
+    trainer.staged(registry)
+    dead = trainer.claim(registry, Stage.STAGED, "lane")
+    other = trainer.claim(registry, Stage.STAGED, "other")
+    assert registry.reclaim("lane") == 1
+    assert registry.reclaim("lane") == 0
+    alive = trainer.claim(registry, Stage.STAGED, "lane")
+    assert alive.version.id == dead.version.id
     with pytest.raises(LostLease):
-        sqlite.release(dead)
-    sqlite.release(alive)
+        registry.release(dead)
+    registry.release(alive)
+    registry.release(other)
 
 
 def test_note(registry: Registry, trainer: "Trainer") -> None:

@@ -118,6 +118,17 @@ def test_adopt_what_was_planned(registry: Registry, trainer: "Trainer") -> None:
     assert registry.intent(version.id) is None
 
 
+def test_counter_never_sinks(registry: Registry, trainer: "Trainer") -> None:
+    """A number that was reserved once is not reserved again, also where its version took over a lower one."""
+    trainer.validated(registry)
+    trainer.validated(registry)
+    claim = trainer.claim(registry, Stage.VALIDATED)
+    assert registry.plan(claim, 6, trainer.intent).number == 7
+    registry.adopt(claim, 3)
+    registry.advance(claim, Stage.PUBLISHED, trainer.now, commit="c" * 40)
+    assert registry.plan(trainer.claim(registry, Stage.VALIDATED), 0, trainer.intent).number == 8
+
+
 def test_adopt_what_another_has(registry: Registry, trainer: "Trainer") -> None:
     """A number that another version has is not taken over."""
     taken = trainer.published(registry)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from adapterd.ports import RegistryError, Transient
+from adapterd.core.version import Stage
+from adapterd.ports import Intent, RegistryError, Transient
 from adapterd.registry import SqlRegistry, acquire, open_reader, open_registry, prepare
 from adapterd.registry.migrate import main
 from adapterd.registry.schema import REVISIONS
@@ -223,6 +224,21 @@ def test_busy(path: Path, trainer: "Trainer") -> None:
         assert list(registry.observations()) == []
         shell.execute("ROLLBACK")
         registry.observe([trainer.observation()])
+    shell.close()
+
+
+def test_write_lock_from_the_start(sqlite: SqlRegistry, trainer: "Trainer") -> None:
+    """A transaction has the write lock before it reads, so that no other program can come in between."""
+    trainer.validated(sqlite)
+    claim = trainer.claim(sqlite, Stage.VALIDATED)
+    shell = sqlite3.connect(sqlite.path, isolation_level=None, timeout=0)
+
+    def render(number: int) -> Intent:
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            shell.execute("BEGIN IMMEDIATE")
+        return trainer.intent(number)
+
+    assert sqlite.plan(claim, 0, render).number == 1
     shell.close()
 
 

@@ -51,9 +51,13 @@ def test_channel(registry: Registry) -> None:
 
 def test_generation(registry: Registry, trainer: "Trainer") -> None:
     """The generation grows with what the index could show, and with nothing else."""
+    first = trainer.draft()
     steps: dict[str, Callable[[], object]] = {
-        "published": lambda: trainer.published(registry, path="p"),
+        "published": lambda: trainer.published(registry, identity=first.identity),
+        "visibility": lambda: registry.save_repo(replace(REPO, standing={})),
         "standing": lambda: registry.save_repo(REPO),
+        "seen as a final": lambda: registry.intake(replace(first, path="final", final=True), trainer.now),
+        "seen elsewhere": lambda: registry.intake(replace(first, path="copy"), trainer.now),
         "standing again": lambda: registry.save_repo(replace(REPO, versions_head="e" * 40)),
         "channel": lambda: registry.save_channel(CHANNEL),
         "channel waits": lambda: registry.save_channel(replace(CHANNEL, due_at=9.0, attempts=1)),
@@ -70,7 +74,7 @@ def test_generation(registry: Registry, trainer: "Trainer") -> None:
         before = registry.generation()
         step()
         grown[name] = registry.generation() - before
-    unseen = {"standing again", "channel waits", "bound again", "new series", "observed", "staged"}
+    unseen = {"seen elsewhere", "standing again", "channel waits", "bound again", "new series", "observed", "staged"}
     assert {name for name, by in grown.items() if by == 0} == unseen
     assert min(grown.values()) == 0
 

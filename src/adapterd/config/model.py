@@ -242,7 +242,7 @@ class Schedule(Section):
     reconcile: Crontab = Field(
         default="*/15 * * * *", description="When channels and index are compared with the Hub again; weekdays by name."
     )
-    attempts: int = Field(default=12, ge=1, le=1000, description="Transient failures after which a version stalls.")
+    attempts: int = Field(default=100, ge=1, le=1000, description="Transient failures after which a version stalls.")
     backoff: Duration = Field(default=10.0, gt=0, description="Wait after the first transient failure; it doubles.")
     backoff_max: Duration = Field(default=900.0, gt=0, description="Longest wait between two attempts.")
     lease: Duration = Field(default=300.0, gt=0, description="How long a claimed version is safe from other lanes.")
