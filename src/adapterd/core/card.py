@@ -249,8 +249,10 @@ def splice(readme: bytes, managed: str, fields: Mapping[str, Any]) -> bytes:
 
 def splice_raw(readme: bytes, managed: str, lines: Mapping[str, str]) -> bytes:
     """As `splice`, with the front matter's lines ready by key."""
+    lines = {key: line for key, line in lines.items() if key}
     head, body = split_front_matter(readme.decode("utf-8", "replace"))
-    chunks = [chunk for key, chunk in head if key not in lines]
+    first = next((i for i, (key, _) in enumerate(head) if key), len(head))
+    above, below = head[:first], [(key, chunk) for key, chunk in head[first:] if key not in lines]
     begin = body.find(BEGIN)
     end = body.find(END, begin) if begin >= 0 else -1
     if end >= 0:
@@ -258,14 +260,14 @@ def splice_raw(readme: bytes, managed: str, lines: Mapping[str, str]) -> bytes:
     else:
         rest = body.strip("\n")
         body = f"{managed}\n\n{rest}" if rest else managed
-    front = "\n".join(["---", *lines.values(), *chunks, "---"])
+    front = "\n".join(["---", *(c for _, c in above), *lines.values(), *(c for _, c in below), "---"])
     return (front + "\n\n" + body.strip("\n") + "\n").encode()
 
 
 def split_front_matter(text: str) -> tuple[list[tuple[str, str]], str]:
     """A README's front matter as (top-level key, its lines), and the body after it.
 
-    Comments and whatever else belongs to no key stand under an empty one, so that none is lost with a key.
+    Comments between keys, and whatever stands before the first one, stand under an empty key: none is lost with a key.
     """
     text = text.removeprefix("\ufeff")
     lines = text.split("\n")
@@ -275,17 +277,19 @@ def split_front_matter(text: str) -> tuple[list[tuple[str, str]], str]:
         end = next(i for i, line in enumerate(lines[1:], 1) if line.rstrip() in ("---", "..."))
     except StopIteration:
         return [], text
-    chunks: list[tuple[str, str]] = []
+    chunks: list[tuple[str, list[str]]] = [("", [])]
+    aside: list[str] = []
     for line in lines[1:end]:
-        match = _KEY.match(line)
-        if match:
-            chunks.append((match[2].strip(), line))
-        elif not chunks or line.startswith("#"):
-            chunks.append(("", line))
+        if match := _KEY.match(line):
+            chunks += [("", aside), (match[2].strip(), [line])]
+            aside = []
+        elif line.startswith("#"):
+            aside.append(line)
         else:
-            key, so_far = chunks[-1]
-            chunks[-1] = (key, f"{so_far}\n{line}")
-    return chunks, "\n".join(lines[end + 1 :])
+            chunks[-1][1].extend([*aside, line])
+            aside = []
+    chunks.append(("", aside))
+    return [(key, "\n".join(held)) for key, held in chunks if held], "\n".join(lines[end + 1 :])
 
 
 def license_of(readme: str) -> str:

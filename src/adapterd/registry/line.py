@@ -170,13 +170,6 @@ def retry(conn: Connection, version_id: int, at: float, actor: str) -> AdapterVe
     return rows.version(conn.execute(select(*rows.VERSION).where(versions.c.id == version_id)).mappings().one())
 
 
-def void_leases(conn: Connection) -> int:
-    """End every lease there is; how many there were."""
-    own = versions.c
-    ended = update(versions).where(own.lease_owner.is_not(None))
-    return conn.execute(ended.values(lease_owner=None, lease_until=0.0, fence=own.fence + 1)).rowcount
-
-
 def _why(reason: Reason | None) -> dict[str, Any]:
     if reason is None:
         return {}

@@ -96,15 +96,15 @@ class SqlRegistry(SqlReader):
         with self._read() as conn:
             return line.next_due(conn, stage)
 
-    def extend(self, claim: Claim, until: float) -> None:
-        """Renew the lease."""
-        with self._write() as conn:
-            line.write(conn, claim, lease_until=until)
-
     def reclaim(self, owner: str) -> int:
         """End the leases that an earlier life of this owner left; their fences move on. How many there were."""
         with self._write() as conn:
             return line.reclaim(conn, owner)
+
+    def extend(self, claim: Claim, until: float) -> None:
+        """Renew the lease."""
+        with self._write() as conn:
+            line.write(conn, claim, lease_until=until)
 
     def release(self, claim: Claim) -> None:
         """Give the version back untouched."""
@@ -149,14 +149,6 @@ class SqlRegistry(SqlReader):
         """Set a version going again: due now, attempts 0, REJECTED and SUPERSEDED back to STAGED."""
         with self._write() as conn:
             return line.retry(conn, version_id, at, actor)
-
-    def void_leases(self) -> int:
-        """End every lease and move its fence on; how many there were.
-
-        For the process that has just taken the writer's lock: whoever held a lease in this registry is dead.
-        """
-        with self._write() as conn:
-            return line.void_leases(conn)
 
     # --- numbers ---
 

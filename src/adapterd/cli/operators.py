@@ -1,0 +1,115 @@
+"""Verbs for whoever runs a training host."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapterd.cli import lazily
+from adapterd.cli.options import ConfigOption, JsonOption, WhyOption, end
+
+registry = typer.Typer(help="The durable record of every version.", no_args_is_help=True)
+
+
+def watch(
+    config: ConfigOption = None,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- CMD", help="Watch while it runs, drain, end with its exit code."),
+    ] = None,
+) -> None:
+    """Run the daemon: find, prove and publish adapters."""
+    end(lazily.watching.watch(config, command or []))
+
+
+def sync(
+    directories: Annotated[
+        list[Path] | None, typer.Argument(metavar="DIR", help="Publish these whatever baseline and filters say.")
+    ] = None,
+    max_wait: Annotated[
+        str | None,
+        typer.Option("--max-wait", metavar="DURATION", help="Longest wait; default: the quiet time and 60s."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Work the line until it is empty, then end."""
+    end(lazily.watching.sync(config, directories or [], max_wait))
+
+
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Say how daemon and line stand, and what waits for a person."""
+    end(lazily.standing.status(config, as_json=as_json))
+
+
+def list_(
+    adapter: Annotated[str | None, typer.Argument(metavar="ADAPTER", help="Only this one, version by version.")] = None,
+    directories: Annotated[
+        bool, typer.Option("--directories", help="List the adapter directories seen, and what became of each.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List adapters, the versions of one, or directories seen."""
+    if directories:
+        end(lazily.listing.directories(config, as_json=as_json))
+    end(lazily.listing.adapters(config, adapter, as_json=as_json))
+
+
+def show(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="ADAPTER@..|PATH", help="A version, or any directory: what it is, and what becomes of it."
+        ),
+    ],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell all about one version, or explain any directory."""
+    end(lazily.showing.show(config, what, as_json=as_json))
+
+
+def retry(
+    references: Annotated[
+        list[str] | None, typer.Argument(metavar="REF", help="ADAPTER, ADAPTER@.., or a directory.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Everything that is stalled or rejected.")] = False,
+    why: WhyOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Set what is stalled or rejected going again."""
+    end(lazily.changing.retry(config, references or [], every=every, why=why))
+
+
+def adopt(
+    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="namespace/name")],
+    why: WhyOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Take over a repo that others have written to."""
+    end(lazily.changing.adopt(config, adapter, why))
+
+
+@registry.command()
+def rebuild(
+    adapters: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ADAPTER", help="Repos to read beside those that the spool names."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make a lost registry anew, from the Hub and the spool."""
+    end(lazily.changing.rebuild(config, adapters or []))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these verbs."""
+    # What follows the first argument belongs to the command, options and all.
+    app.command(context_settings={"allow_interspersed_args": False})(watch)
+    app.command()(sync)
+    app.command()(status)
+    app.command("list")(list_)
+    app.command()(show)
+    app.command()(retry)
+    app.command()(adopt)
+    app.add_typer(registry, name="registry")

@@ -1,0 +1,92 @@
+"""Verbs that need no daemon: validation by hand, the configuration, base models, the embedded Hub."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapterd.cli import lazily
+from adapterd.cli.options import ConfigOption, EndpointOption, JsonOption, end
+
+config_ = typer.Typer(help="The configuration file.", no_args_is_help=True)
+base = typer.Typer(help="Base models.", no_args_is_help=True)
+hub = typer.Typer(help="The embedded Hub.", no_args_is_help=True)
+
+
+def validate(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR", help="Adapter directories.")],
+    base: Annotated[
+        str, typer.Option("--base", metavar="PATH_OR_ID", help="Base model; else the one that the adapter names.")
+    ] = "",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = "auto",
+    deadline: Annotated[
+        str, typer.Option("--deadline", metavar="DURATION", help="Longest time for one of them.")
+    ] = "10m",
+    as_json: JsonOption = False,
+) -> None:
+    """Prove adapters in their base model, here and now.
+
+    Needs no daemon and no configuration, and publishes nothing.
+    """
+    end(lazily.validating.validate(directories, base, (device, dtype, deadline), as_json=as_json))
+
+
+@config_.command()
+def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Read the configuration and say what is wrong with it."""
+    end(lazily.configuring.check(config, as_json=as_json))
+
+
+@config_.command()
+def example(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Write it there; nothing is overwritten.")] = None,
+) -> None:
+    """Write a configuration with every key, commented."""
+    end(lazily.configuring.example(file))
+
+
+@config_.command()
+def schema() -> None:
+    """Write the JSON Schema of the configuration, for editors."""
+    end(lazily.configuring.schema())
+
+
+@base.command()
+def fetch(
+    model: Annotated[str, typer.Argument(metavar="ID", help="Its id on the Hub.")],
+    revision: Annotated[str | None, typer.Option("--revision", help="Commit, tag or branch; default: main.")] = None,
+    endpoint: EndpointOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Download a base model into the local Hub cache."""
+    end(lazily.fetching.fetch(config, model, revision, endpoint, as_json=as_json))
+
+
+@hub.command()
+def serve(
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Where its repos lie; made if absent.")],
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
+    ] = 8080,
+    user: Annotated[str, typer.Option("--user", help="The one account's name and namespace.")] = "adapterd",
+    token: Annotated[
+        str | None,
+        typer.Option("--token", metavar="hf_...", help="Its token; default: one that the data directory keeps."),
+    ] = None,
+    org: Annotated[list[str] | None, typer.Option("--org", help="A further namespace; may be repeated.")] = None,
+) -> None:
+    """Serve a small Hub on this host.
+
+    For trying out, for tests, and for sites without a network.
+    """
+    end(lazily.serving.serve(data, port, user, token, org or []))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these verbs."""
+    app.command()(validate)
+    app.add_typer(config_, name="config")
+    app.add_typer(base, name="base")
+    app.add_typer(hub, name="hub")

@@ -1,0 +1,1 @@
+"""What the verbs do, a room for each kind. The grammar reaches them through `adapterd.cli.lazily`."""

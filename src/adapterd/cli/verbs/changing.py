@@ -1,0 +1,119 @@
+"""retry, adopt, registry rebuild: through the daemon where one runs, else here, under the writer's lock."""
+
+import os
+import pwd
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from adapterd import operate
+from adapterd.audit import AuditLog, Entry
+from adapterd.cli.exits import Exit, UsageFaultError
+from adapterd.cli.say import line
+from adapterd.cli.verbs.progress import progress
+from adapterd.cli.verbs.settings import path_of, reference_of
+from adapterd.compose import offline
+from adapterd.config import load, places
+from adapterd.control import NoDaemonError, call
+from adapterd.ports import RegistryError
+from adapterd.steps.host import Host
+
+Do = Callable[[Host, str], Mapping[str, Any]]
+
+
+def retry(given: Path | None, references: Sequence[str], *, every: bool, why: str) -> int:
+    """Set versions, channels and directories going again."""
+    if every == bool(references):
+        raise UsageFaultError("retry takes what shall go again, or --all", "adapterd retry namespace/name@id:HEX")
+    path = path_of(given)
+    for named in ["--all"] if every else [_named(reference) for reference in references]:
+        answer = _do(
+            path,
+            ("retry", {"reference": named}, why),
+            lambda host, user, named=named: {"retried": operate.retry(host, named, user, why)},  # type: ignore[misc]  # bound now
+        )
+        moved = [str(each) for each in answer["retried"]]
+        for each in moved:
+            line(f"{each} goes again")
+        if not moved:
+            line("nothing to retry" if every else f"{named}: nothing of it is stalled or rejected")
+    return Exit.DONE
+
+
+def adopt(given: Path | None, adapter: str, why: str) -> int:
+    """Make a repo ours."""
+    name = reference_of(adapter).adapter
+    answer = _do(
+        path_of(given),
+        ("adopt", {"adapter": name}, why),
+        lambda host, user: {"commit": operate.adopt(host, name, user, why)},
+    )
+    commit = str(answer["commit"])
+    line(f"{name} is adopted" + (f", recorded in commit {commit[:12]}" if commit else ", as it was already"))
+    return Exit.DONE
+
+
+def rebuild(given: Path | None, adapters: Sequence[str]) -> int:
+    """Make a lost registry anew."""
+    path = path_of(given)
+    names = {reference_of(adapter).adapter for adapter in adapters}
+    registry = places(load(path), os.environ, Path.home()).registry
+    if registry.exists():
+        raise RegistryError(
+            f"there is a registry at {registry}; only a lost one is rebuilt", "move it aside first, and keep it"
+        )
+    try:
+        with offline(path, anew=True) as host, progress("reading the spool") as say:
+            names |= {adapter for adapter, _, _ in host.spool.sidecars()}
+            restored, staged = operate.rebuild(host, sorted(names), say)
+    except BaseException:
+        # Half a registry would be taken for a whole one by the next start.
+        for half in registry.parent.glob(f"{registry.name}*"):
+            if half.name in (registry.name, f"{registry.name}-wal", f"{registry.name}-shm"):
+                half.unlink(missing_ok=True)
+        raise
+    _note(path, ("rebuild", {"adapters": sorted(names)}, ""), "done")
+    line(f"{restored} published versions restored, {staged} staged again")
+    if not names:
+        line("the spool names no adapter; `adapterd registry rebuild ADAPTER...` reads the repos that you name")
+    return Exit.DONE
+
+
+def _named(reference: str) -> str:
+    """A reference, or a directory's absolute path."""
+    if reference.startswith(("/", ".", "~")) or (Path(reference).is_dir() and "@" not in reference):
+        return str(Path(reference).expanduser().absolute())
+    reference_of(reference)
+    return reference
+
+
+def _do(path: Path, asked: tuple[str, Mapping[str, Any], str], here: Do) -> Mapping[str, Any]:
+    """Ask the daemon; without one do it here, and say so in the audit log."""
+    do, arguments, why = asked
+    at = places(load(path), os.environ, Path.home())
+    try:
+        return call(at.socket, do, arguments, why)
+    except NoDaemonError:
+        pass
+    with offline(path) as host:
+        outcome = "failed"
+        try:
+            answer = here(host, _user())
+            outcome = "done"
+        finally:
+            _note(path, asked, outcome)
+    return answer
+
+
+def _note(path: Path, asked: tuple[str, Mapping[str, Any], str], outcome: str) -> None:
+    do, arguments, why = asked
+    audit = AuditLog(places(load(path), os.environ, Path.home()).audit)
+    audit.append(Entry(time.time(), os.getuid(), _user(), do, arguments, why, outcome))
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

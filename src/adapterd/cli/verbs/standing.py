@@ -1,0 +1,94 @@
+"""status: how daemon and line stand, and what waits for a person."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adapterd.cli import say
+from adapterd.cli.exits import Exit
+from adapterd.cli.verbs import plain
+from adapterd.cli.verbs.settings import config_of, reader_of
+from adapterd.config import places
+from adapterd.control import NoDaemonError, call
+from adapterd.core.version import LIVE
+from adapterd.ports import RegistryReader
+
+
+def status(given: Path | None, *, as_json: bool) -> int:
+    """Ask the daemon where there is one, and the registry in any case."""
+    config = config_of(given)
+    health = _health(places(config, os.environ, Path.home()).socket)
+    with reader_of(config) as registry:
+        found: dict[str, Any] = {"daemon": health, "counts": dict(registry.counts()), **_standing(registry)}
+    if as_json:
+        say.document(found)
+    else:
+        _tell(found)
+    return Exit.DONE
+
+
+def _health(socket: Path) -> dict[str, Any] | None:
+    """What the daemon says of itself; None where none runs."""
+    try:
+        answer = call(socket, "status", {}, timeout=10.0)
+    except NoDaemonError:
+        return None
+    return dict(answer.get("health", {}))
+
+
+def _standing(registry: RegistryReader) -> dict[str, list[dict[str, Any]]]:
+    """What waits, and whom for."""
+    live = [v for stage in LIVE for v in registry.versions(stage=stage)]
+    seen = registry.observations()
+    return {
+        "stalled": [plain.version(v) for v in live if v.stalled],
+        "stalled_channels": [plain.channel(c) for c in registry.channels() if c.stalled],
+        "stalled_directories": [plain.observation(o) for o in seen if o.state == "stalled"],
+        "waiting": [plain.version(v) for v in live if v.reason and not v.stalled],
+    }
+
+
+def _tell(found: Mapping[str, Any]) -> None:
+    daemon = found["daemon"]
+    if daemon is None:
+        say.line("daemon: not running")
+    else:
+        alive = "ready" if daemon.get("ready") and daemon.get("alive") else "not ready"
+        say.line(f"daemon: running, {alive}, publisher {daemon.get('publisher', '')}, {daemon.get('version', '')}")
+        for root in daemon.get("roots", []):
+            say.line(f"root {root['path']}: {root['known']} adapter directories, events {root['events']}")
+            _problem(root["message"], root["hint"])
+        for problem in daemon.get("problems", {}).values():
+            say.line("problem:")
+            _problem(problem["message"], problem["hint"])
+    counts = found["counts"]
+    say.line("versions: " + _counted({k: n for k, n in counts.items() if not k.startswith("observed_")}))
+    say.line(
+        "directories: " + _counted({k.removeprefix("observed_"): n for k, n in counts.items() if k[:9] == "observed_"})
+    )
+    everything = [*found["stalled"], *found["stalled_channels"], *found["stalled_directories"]]
+    for title, items in (("waiting for a person:", everything), ("waiting:", found["waiting"])):
+        if items:
+            say.line()
+            say.line(title)
+        for item in items:
+            say.line(f"{_name(item)}: {item['reason']}")
+            _problem(item["message"], item["hint"])
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counts.items() if number) or "none"
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    if "label" in item:
+        return str(item["label"])
+    return f"{item['adapter']}@{item['channel']}" if "channel" in item else str(Path(item["root"]) / item["path"])
+
+
+def _problem(message: str | None, hint: str | None) -> None:
+    if message:
+        say.line(f"  {message}")
+    if hint:
+        say.line(f"  Try: {hint}")

@@ -1,0 +1,177 @@
+"""validate: prove adapter directories in their base model by hand. Publishes nothing, asks no daemon."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapterd.cli import say
+from adapterd.cli.exits import Exit, UsageFaultError
+from adapterd.cli.verbs.explaining import explain
+from adapterd.cli.verbs.progress import progress
+from adapterd.cli.verbs.settings import PUBLIC, seconds_of
+from adapterd.core import adapter as ad
+from adapterd.core import verdict as judge
+from adapterd.core.naming import is_commit, is_hub_id
+from adapterd.core.reasons import BY_CODE, Severity, reason
+from adapterd.core.version import Reason
+from adapterd.ports import BaseModel, DeviceBusy, NotFound, ProbeRequest, WorkerDied
+from adapterd.roots import read_small
+from adapterd.worker.supervisor import WorkerSupervisor
+
+if TYPE_CHECKING:
+    from adapterd.hub.client import HubClient
+
+_DTYPES = ("auto", "float32", "bfloat16", "float16")
+_NEEDED = ("torch", "transformers", "peft")
+_FETCH = "`adapterd base fetch ID` downloads it; or name a folder or an id with --base"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One directory's verdict; `log_tail` is what the worker wrote last."""
+
+    directory: Path
+    verdict: str
+    reasons: tuple[Reason, ...] = ()
+    warnings: tuple[Reason, ...] = ()
+    measurements: Mapping[str, Any] = field(default_factory=dict)
+    policy: str = ""
+    log_tail: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """As one line of JSON."""
+        found = {
+            "dir": str(self.directory),
+            "verdict": self.verdict,
+            "reasons": [asdict(r) for r in self.reasons],
+            "warnings": [asdict(w) for w in self.warnings],
+            "measurements": judge.jsonable(self.measurements),
+            "policy": self.policy or None,
+        }
+        return found | ({"log_tail": self.log_tail} if self.log_tail and self.verdict != "passed" else {})
+
+    @property
+    def exit(self) -> Exit:
+        """The exit code that this verdict means."""
+        if self.verdict != "stalled":
+            return Exit.DONE if self.verdict == "passed" else Exit.REJECTED
+        waits = all(BY_CODE[r.code].severity is Severity.WAIT for r in self.reasons)
+        return Exit.WAITING if waits else Exit.STALLED
+
+
+def validate(directories: Sequence[Path], base: str, how: tuple[str, str, str], *, as_json: bool) -> int:
+    """Prove each directory; `how` is device, dtype and deadline."""
+    device, dtype, deadline = how
+    seconds = seconds_of(deadline, "--deadline")
+    if dtype not in _DTYPES:
+        raise UsageFaultError(f"--dtype: {dtype!r}", f"one of {', '.join(_DTYPES)}")
+    for directory in directories:
+        if not directory.is_dir():
+            raise NotFound(f"{directory} is no directory", "name adapter directories")
+    for library in _NEEDED:
+        if find_spec(library) is None:
+            raise ModuleNotFoundError(name=library)
+    request = ProbeRequest("", BaseModel("", "", ""), devices=(device,), dtype=dtype, seconds=seconds)
+    worker = WorkerSupervisor()
+    codes = []
+    try:
+        for directory in directories:
+            with progress(f"validating {directory}"):
+                judged = _judge(worker, directory.absolute(), base, request)
+            if as_json:
+                say.record(judged.document())
+            else:
+                _tell(judged)
+            codes.append(judged.exit)
+    finally:
+        worker.close()
+    return next((code for code in (Exit.REJECTED, Exit.STALLED, Exit.WAITING) if code in codes), Exit.DONE)
+
+
+def _judge(worker: WorkerSupervisor, directory: Path, base: str, request: ProbeRequest) -> Judged:
+    """What can be told from the files alone first, since it needs no base model."""
+    if refused := _static(directory):
+        return refused
+    found = base_of(directory, base)
+    if isinstance(found, Reason):
+        return Judged(directory, "stalled", (found,))
+    policy = judge.Policy(
+        base=found.id or "local",
+        revision=found.revision,
+        texts=judge.texts_digest(request.texts),
+        tokens=request.tokens,
+        devices=request.devices,
+        dtype=request.dtype,
+    )
+    try:
+        result = worker.probe(replace(request, snapshot=str(directory), base=found))
+    except WorkerDied as died:
+        return Judged(directory, "stalled", (reason(died.cause, died.message),), log_tail=died.log_tail)
+    except DeviceBusy as busy:
+        return Judged(directory, "stalled", (reason("device_busy", busy.message),))
+    decided = judge.decide(result.findings, result.measurements, policy.limits)
+    return Judged(
+        directory,
+        decided.verdict,
+        decided.reasons,
+        decided.warnings,
+        {**result.measurements, "device": result.device, "dtype": result.dtype},
+        judge.policy_id(policy),
+        result.log_tail,
+    )
+
+
+def _static(directory: Path) -> Judged | None:
+    """A verdict from the files alone; None where they are a whole adapter directory."""
+    found = explain(directory)
+    if found["code"] == "adapter":
+        return None
+    why = reason(found["code"], found["message"])
+    if found["below"]:
+        hint = f"{why.hint}; adapter directories lie below it, {found['below'][0]['path']} first"
+        why = replace(why, hint=hint)
+    stalls = found["code"] == "open_for_writing" or BY_CODE[why.code].severity is Severity.STALL
+    return Judged(directory, "stalled" if stalls else "rejected", (why,))
+
+
+def base_of(directory: Path, named: str) -> BaseModel | Reason:
+    """The base model: the folder or id given, else what the config names; a reason where it is not at hand."""
+    config = ad.parse_config(read_small(directory, ad.CONFIG, ad.MAX_CONFIG_BYTES))
+    wanted = named or config.base
+    if not wanted:
+        return Reason("base_unknown", "the adapter names no base model", "name a folder or an id with --base")
+    folder = Path(wanted).expanduser()
+    if folder.is_dir():
+        return BaseModel("", "local", str(folder.absolute()))
+    if not is_hub_id(wanted):
+        return Reason("base_unknown", f"{wanted!r} is neither a folder here nor the id of a model", _FETCH)
+    pinned = config.revision if not named and is_commit(config.revision) else None
+    cached = _hub().cached_model(wanted, pinned)
+    if cached is None:
+        at = f" at {pinned[:12]}" if pinned else ""
+        return Reason("base_not_at_hand", f"base model {wanted}{at} is not on this host", _FETCH)
+    return BaseModel(wanted, cached[1], cached[0])
+
+
+def _hub() -> "HubClient":
+    """A client for the local cache alone."""
+    from adapterd.hub.client import HubClient  # noqa: PLC0415 - a base in a folder needs none
+
+    return HubClient(PUBLIC, None, xet=False, ca_file=None, proxy=None, deadline=60.0)
+
+
+def _tell(judged: Judged) -> None:
+    say.line(f"{judged.directory}: {judged.verdict}")
+    for each in judged.reasons:
+        say.line(f"  {each.code}: {each.message}")
+        say.line(f"  Try: {each.hint}")
+    for each in judged.warnings:
+        say.line(f"  warning, {each.code}: {each.message}")
+        say.line(f"  Try: {each.hint}")
+    for name, value in sorted(judged.measurements.items()):
+        say.line(f"  {name:<24} {value:.6g}" if isinstance(value, float) else f"  {name:<24} {value}")
+    if judged.verdict == "stalled":
+        for text in judged.log_tail.splitlines():
+            say.line(f"  | {text}")

@@ -1,0 +1,126 @@
+"""Compose a host: the ports behind a configuration, under the writer's lock."""
+
+import os
+import pwd
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from adapterd import log as logs
+from adapterd.config import Config, ConfigError, Places, find_token, load, places
+from adapterd.core.errors import AdapterdError
+from adapterd.hub.client import HubClient
+from adapterd.instance import new_instance, publisher_id, read_instance
+from adapterd.ports import Registry
+from adapterd.registry import acquire, open_registry, prepare
+from adapterd.roots import SettleError
+from adapterd.spool import Spool
+from adapterd.steps.host import Host
+from adapterd.worker.supervisor import WorkerSupervisor
+
+log = logs.get_logger(__name__)
+
+
+class SetupError(AdapterdError):
+    """This host is not set up for what was asked: a folder, a command, a path."""
+
+
+def hub_of(config: Config, environ: Mapping[str, str], home: Path) -> HubClient:
+    """The Hub client of a configuration; without a token where none is to be found."""
+    try:
+        token = find_token(config, environ, home)
+    except ConfigError as error:
+        log.warning("token_missing", message=error.message, hint=error.hint)
+        value = None
+    else:
+        value = token.value
+        logs.hide(value)
+        if token.warning:
+            log.warning("token_readable_by_others", message=token.warning)
+    hub = config.hub
+    xet = hub.xet if isinstance(hub.xet, bool) else hub.endpoint == "https://huggingface.co" and hub.ca_file is None
+    return HubClient(hub.endpoint, value, xet=xet, ca_file=hub.ca_file, proxy=hub.proxy, deadline=hub.deadline)
+
+
+def worker_of(config: Config) -> WorkerSupervisor:
+    """The worker's supervisor of a configuration."""
+    return WorkerSupervisor(threads=config.validation.threads, idle_exit=config.validation.idle_exit)
+
+
+class Once:
+    """A Hub client that is made when it is first needed."""
+
+    def __init__(self, make: Callable[[], HubClient]) -> None:
+        """Remember how to make it."""
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: HubClient | None = None
+
+    def __call__(self) -> HubClient:
+        """Give the one client; made now where there is none yet."""
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+
+@contextmanager
+def opened(config: Config, *, anew: bool = False) -> Iterator[Host]:
+    """Everything that steps need, under the writer's lock.
+
+    With `anew` a missing registry is made although an earlier life left traces (registry rebuild). Raises
+    RegistryError where another process writes, or the registry is missing, damaged or newer.
+    """
+    at = places(config, os.environ, Path.home())
+    for folder in {at.state, at.registry.parent, at.instance.parent}:
+        make_folder(folder)
+    with acquire(at.registry):
+        publisher = (read_instance(at) or new_instance(at)) if anew else publisher_id(at)
+        prepare(at.registry)
+        registry = open_registry(at.registry)
+        host = host_of(config, at, registry, publisher)
+        try:
+            host.spool.prepare()
+            registry.reclaim(publisher)  # nobody else can hold a lease of ours: we have the writer's lock
+            yield host
+        except SettleError as error:
+            raise AdapterdError(error.message, "give the user of adapterd a spool that it can write") from error
+        finally:
+            host.validator.close()
+            registry.close()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder private to this user; SetupError where that cannot be."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(
+            f"{folder} cannot be made: {error.strerror}", "set state_dir to a folder that this user can write"
+        ) from error
+
+
+def host_of(config: Config, at: Places, registry: Registry, publisher: str) -> Host:
+    """The host of a configuration over an open registry."""
+    return Host(
+        config=config,
+        registry=registry,
+        hub=Once(lambda: hub_of(config, os.environ, Path.home())),
+        validator=worker_of(config),
+        spool=Spool(at.spool),
+        publisher=publisher,
+        clock=time.time,
+        monotonic=time.monotonic,
+        user=pwd.getpwuid(os.getuid()).pw_name,
+        index=at.index,
+    )
+
+
+@contextmanager
+def offline(config_path: Path, *, anew: bool = False) -> Iterator[Host]:
+    """What a verb that changes something works on when no daemon runs."""
+    config = load(config_path)
+    with opened(config, anew=anew) as host:
+        yield host

@@ -1,0 +1,329 @@
+"""The composition root: builds the ports, starts the lanes, listens to signals and to people.
+
+It never imports torch: that is the worker's. Migrations run in a child.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version as package_version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from adapterd import log as logs
+from adapterd import operate
+from adapterd.audit import AuditLog, Entry
+from adapterd.compose import Once, SetupError, hub_of, make_folder, opened, worker_of
+from adapterd.config import Config, load, places
+from adapterd.control import ControlServer, Request
+from adapterd.core import verdict as judge
+from adapterd.core.errors import AdapterdError
+from adapterd.core.version import Stage
+from adapterd.health import Health
+from adapterd.lanes import Exports, Intake, Lane, Steps, unfinished
+from adapterd.ports import BaseModel
+from adapterd.reconcile import LINE
+from adapterd.sdnotify import Notifier
+from adapterd.steps.host import Host
+from adapterd.steps.validate import policy_of
+from adapterd.wakeups import Calendar, Wake, Watcher
+
+log = logs.get_logger(__name__)
+
+STOP_SECONDS = 75.0
+"""How long SIGTERM waits for what is in hand; below TimeoutStopSec and stop_grace_period of the shipped units."""
+
+
+class Daemon:
+    """`adapterd watch`: lanes, wake-ups, signals."""
+
+    def __init__(self, config_path: Path, host: Host, notifier: Notifier) -> None:
+        """Build everything; nothing runs yet."""
+        self._config_path = config_path
+        self._host = host
+        self._places = places(host.config, os.environ, Path.home())
+        self._notify = notifier
+        self._audit = AuditLog(self._places.audit)
+        self.stopping = threading.Event()
+        self.reloading = threading.Event()
+        self.health = Health(
+            package_version("adapterd"),
+            host.publisher,
+            time.time(),
+            time.monotonic,
+            stale_after=4 * host.config.schedule.scan + 60,
+        )
+        self._wakes = {name: Wake() for name in ("intake", "validate", "publish", "exports")}
+        self._main = Wake()
+        self._watcher = Watcher(self._wakes["intake"])
+        self._calendar = Calendar()
+        self.intake = Intake(self.host, self.health, self._watcher)
+        self._validate = Steps(self.host, self.health, LINE[0], self._wakes["publish"])
+        self._publish = Steps(self.host, self.health, LINE[1], self._wakes["exports"])
+        self._exports = Exports(self.host, self.health)
+        turns = {
+            "intake": self._take_in,
+            "validate": self._validate.turn,
+            "publish": self._publish.turn,
+            "exports": self._exports.turn,
+        }
+        self._lanes = [Lane(name, turn, self._wakes[name], self.health) for name, turn in turns.items()]
+        self._servers: list[Any] = []
+
+    def host(self) -> Host:
+        """The host of the present configuration."""
+        return self._host
+
+    def _take_in(self) -> float:
+        staged = self.health.counters.get("version_staged", 0)
+        pause = self.intake.turn()
+        if self.health.counters.get("version_staged", 0) != staged:
+            self._wakes["validate"].set()
+        return pause
+
+    def wake(self) -> None:
+        """Make every lane look."""
+        for wake in self._wakes.values():
+            wake.set()
+
+    def start(self) -> None:
+        """Start lanes, wake-ups, the control socket and the status page, and say that we are ready."""
+        self._serve()
+        self._calendar.start()
+        self._calendar.at(self._host.config.schedule.reconcile, self._afresh, "reconcile")
+        for lane in self._lanes:
+            lane.start()
+        self.health.ready = True
+        self._notify.ready()
+        log.info(
+            "daemon_started",
+            publisher=self._host.publisher,
+            roots=[str(root.path) for root in self._host.config.roots],
+            endpoint=self._host.config.hub.endpoint,
+            namespace=self._host.config.hub.namespace,
+        )
+
+    def _afresh(self) -> None:
+        self._exports.afresh.set()
+        self.wake()
+
+    def _serve(self) -> None:
+        runtime = self._places.socket.parent
+        make_folder(runtime)
+        control = ControlServer(self._places.socket, self._handlers())
+        control.start()
+        self._servers.append(control)
+        address = self._host.config.status.address
+        if address is None:
+            return
+        from adapterd.status import start  # noqa: PLC0415 - costs memory, and may be off
+
+        try:
+            page = start(address, self._host.registry, self.health)
+        except AdapterdError as error:
+            self.health.problems["status_page"] = (error.message, error.hint)
+            log.warning("status_page_off", message=error.message, hint=error.hint)
+        else:
+            self._servers.append(page)
+            log.info("status_page_on", url=page.url)
+
+    def _handlers(self) -> dict[str, Callable[[Request], Mapping[str, Any]]]:
+        def audited(do: Callable[[Request], Mapping[str, Any]]) -> Callable[[Request], Mapping[str, Any]]:
+            def handler(request: Request) -> Mapping[str, Any]:
+                outcome = "failed"
+                try:
+                    answer = do(request)
+                    outcome = "done"
+                finally:
+                    said = (request.do, request.arguments, request.reason, outcome)
+                    self._audit.append(Entry(time.time(), request.uid, request.user, *said))
+                self.wake()
+                return answer
+
+            return handler
+
+        def retry(request: Request) -> Mapping[str, Any]:
+            reference = str(request.arguments.get("reference", ""))
+            return {"retried": operate.retry(self._host, reference, request.user, request.reason)}
+
+        def adopt(request: Request) -> Mapping[str, Any]:
+            adapter = str(request.arguments.get("adapter", ""))
+            return {"commit": operate.adopt(self._host, adapter, request.user, request.reason)}
+
+        def sync(request: Request) -> Mapping[str, Any]:
+            directories = [str(d) for d in request.arguments.get("directories", [])]
+            self.intake.want(directories)
+            return {"wanted": directories}
+
+        def status(request: Request) -> Mapping[str, Any]:  # noqa: ARG001 - every handler takes the request
+            return {"health": dict(self.health.document())}
+
+        return {"retry": audited(retry), "adopt": audited(adopt), "sync": audited(sync), "status": status}
+
+    def reload(self) -> None:
+        """SIGHUP: read the configuration again; a wrong one is said and the old one stays."""
+        self._notify.reloading()
+        try:
+            config = load(self._config_path)
+            if _fixed(config) != _fixed(self._host.config):
+                log.warning(
+                    "restart_needed", message="state_dir, runtime_dir, registry, spool and status need a restart"
+                )
+            self._swap(config)
+        except AdapterdError as error:
+            self.health.problems["configuration"] = (error.message, error.hint)
+            log.error("configuration_refused", message=error.message, hint=error.hint)  # noqa: TRY400 - the user's file
+        else:
+            self.health.problems.pop("configuration", None)
+            log.info("configuration_reloaded", roots=[str(root.path) for root in config.roots])
+            self._name_affected()
+        self._notify.ready()
+        self.wake()
+
+    def _swap(self, config: Config) -> None:
+        old = self._host
+        changes: dict[str, Any] = {"config": config}
+        if config.hub != old.config.hub or config.hub.token_file is not None:
+            changes["hub"] = Once(lambda: hub_of(config, os.environ, Path.home()))
+        if (config.validation.threads, config.validation.idle_exit) != (
+            old.config.validation.threads,
+            old.config.validation.idle_exit,
+        ):
+            changes["validator"] = worker_of(config)
+        self._host = replace(old, **changes)
+        if self._host.validator is not old.validator:
+            old.validator.close()
+        logs.configure(config.log.level, config.log.format)
+        self._calendar.at(config.schedule.reconcile, self._afresh, "reconcile")
+
+    def _name_affected(self) -> None:
+        """Name the rejected versions whose verdict was reached under rules that are no longer those of today."""
+        host = self._host
+        for version in host.registry.versions(stage=Stage.REJECTED):
+            rows = host.registry.validations(version.id)
+            terms = rows[-1].report.get("policy_terms", {}) if rows else {}
+            today = policy_of(host.config, _same_base(terms))
+            if rows and judge.policy_id(today) != rows[-1].policy:
+                log.warning(
+                    "rejected_under_older_policy", version=version.label, hint=f"adapterd retry {version.label}"
+                )
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Ping the service manager and reload on demand, until stopped or `until` is true; then stop everything."""
+        interval = self._notify.watchdog_interval()
+        pause = min(interval or 5.0, 5.0)
+        while not self.stopping.is_set() and not until():
+            self._main.wait(pause)
+            if self.reloading.is_set():
+                self.reloading.clear()
+                self.reload()
+            if self.health.alive() and all(lane.is_alive() for lane in self._lanes):
+                self._notify.watchdog()
+            counts = self._host.registry.counts()
+            published, stalled = counts.get("published", 0), counts.get("stalled", 0)
+            self._notify.status(f"{published} published, {stalled} stalled")
+        self.stop()
+
+    def interrupt(self) -> None:
+        """End `run` soon; safe in a signal handler."""
+        self.stopping.set()
+        self._main.set()
+
+    def ask_reload(self) -> None:
+        """Reload soon; safe in a signal handler."""
+        self.reloading.set()
+        self._main.set()
+
+    def stop(self) -> None:
+        """Finish or give back what is in hand, within `STOP_SECONDS`."""
+        self._notify.stopping()
+        log.info("daemon_stopping")
+        for part in (self._validate, self._publish, self._exports):
+            part.stopping.set()
+        for lane in self._lanes:
+            lane.stop()
+        self._host.validator.close()
+        deadline = time.monotonic() + STOP_SECONDS
+        for lane in self._lanes:
+            lane.join(max(0.1, deadline - time.monotonic()))
+        self._calendar.close()
+        self._watcher.close()
+        for server in self._servers:
+            server.stop()
+        log.info("daemon_stopped", in_hand=[lane.name for lane in self._lanes if lane.is_alive()])
+
+
+def _same_base(terms: Mapping[str, Any]) -> BaseModel:
+    """The base model that a recorded policy was about."""
+    base = str(terms.get("base", ""))
+    return BaseModel(
+        "" if base == "local" else base, str(terms.get("revision", "")), "", str(terms.get("dtype", "auto"))
+    )
+
+
+def _fixed(config: Config) -> tuple[object, ...]:
+    return config.state_dir, config.runtime_dir, config.registry, config.spool, config.status
+
+
+def watch(config_path: Path, command: Sequence[str] = ()) -> int:
+    """Run the daemon in the foreground; with a command, beside it, until the line has drained. The exit code."""
+    config = load(config_path)
+    logs.configure(config.log.level, config.log.format)
+    notifier = Notifier.take(os.environ)
+    with opened(config) as host:
+        daemon = Daemon(config_path, host, notifier)
+        _on(signal.SIGHUP, daemon.ask_reload)
+        if command:
+            return _beside(daemon, host, command)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            _on(number, daemon.interrupt)
+        daemon.start()
+        daemon.run()
+        return 0
+
+
+def _on(number: signal.Signals, do: Callable[[], object]) -> None:
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        do()
+
+    signal.signal(number, handler)
+
+
+def _beside(daemon: Daemon, host: Host, command: Sequence[str]) -> int:
+    """Run a training command, watch while it trains, drain, and return its exit code."""
+    # The baseline of what lies here is taken before the command can write.
+    daemon.intake.turn()
+    try:
+        child = subprocess.Popen(command)  # noqa: S603 - the operator's own command
+    except OSError as error:
+        raise SetupError(f"{command[0]} cannot be started: {error.strerror}", "check the command after `--`") from error
+    for number in (signal.SIGTERM, signal.SIGINT):
+        _on(number, partial(_pass_on, child, number, daemon))
+    daemon.start()
+    daemon.run(lambda: child.poll() is not None and _drained(daemon, host))
+    code = child.wait()
+    return code if code >= 0 else 128 - code
+
+
+def _pass_on(child: "subprocess.Popen[bytes]", number: signal.Signals, daemon: Daemon) -> None:
+    """Hand a signal to the command; a second one ends the drain too."""
+    if child.poll() is None:
+        child.send_signal(number)
+    else:
+        daemon.interrupt()
+
+
+def _drained(daemon: Daemon, host: Host) -> bool:
+    """Whether nothing moves by itself any more, after at least one scan since the command ended."""
+    if daemon.health.counters.get("drain_scans", 0) == 0:
+        daemon.health.count("drain_scans")
+        daemon.wake()
+        return False
+    lanes = daemon.health.lanes.values()
+    return not unfinished(host) and all(lane.turns > 0 for lane in lanes)

@@ -1,0 +1,20 @@
+"""For deployers: resolve a reference to one version, pull it, verify every byte. No registry, no torch.
+
+It knows the Hub only through its port.
+"""
+
+from adapterd.deploy.faults import NewerSchemaError, OccupiedError, VerificationError
+from adapterd.deploy.manifest import Manifest, parse_manifest
+from adapterd.deploy.pulling import pull
+from adapterd.deploy.resolving import Resolved, resolve
+
+__all__ = [
+    "Manifest",
+    "NewerSchemaError",
+    "OccupiedError",
+    "Resolved",
+    "VerificationError",
+    "parse_manifest",
+    "pull",
+    "resolve",
+]

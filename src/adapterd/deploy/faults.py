@@ -1,0 +1,15 @@
+"""What can be wrong with what was published, or with the place where it shall go."""
+
+from adapterd.core.errors import AdapterdError
+
+
+class VerificationError(AdapterdError):
+    """What the Hub holds is not what its manifest, tag or channel promises. Nothing was put in place."""
+
+
+class NewerSchemaError(AdapterdError):
+    """A newer adapterd wrote this; what it says cannot be judged here."""
+
+
+class OccupiedError(AdapterdError):
+    """Something else lies where the version shall go."""

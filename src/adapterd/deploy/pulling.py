@@ -1,0 +1,168 @@
+"""Pull a version: download aside, verify every byte against the manifest, then put it in place in one rename.
+
+Whoever looks at the target sees nothing, the old version whole, or the new one whole. What an interrupted pull left
+aside is taken up again by the next one.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from adapterd.core.channels import drift
+from adapterd.core.publication import MANIFEST, OWN_FILES
+from adapterd.deploy.exchange import exchange
+from adapterd.deploy.faults import OccupiedError, VerificationError
+from adapterd.deploy.resolving import Resolved
+from adapterd.ports import Hub, Transient
+
+_CHUNK = 1024 * 1024
+
+Say = Callable[[str], None]
+
+
+def pull(hub: Hub, resolved: Resolved, target: Path, say: Say, *, force: bool = False) -> Path:
+    """Put the version's payload and manifest at `target`, an absolute path; give it back.
+
+    Args:
+        hub: to download from.
+        resolved: the version.
+        target: a directory that is absent, empty, or holds this version already; with `force`, or another one.
+        say: told what is being done, line by line.
+        force: exchange whatever version lies there for this one.
+
+    Raises:
+        OccupiedError: something else lies there.
+        VerificationError: a file is not what the manifest says.
+    """
+    name = f"{resolved.adapter}@{resolved.tag}"
+    occupied = _occupied(resolved, target)
+    if occupied is not None:
+        problem = difference(resolved, target)
+        if not problem:
+            say(f"{name} is already there, verified: {target}")
+            return target
+        if not force or not occupied:
+            hint = "choose another directory, or add --force to replace it" if occupied else "choose another directory"
+            raise OccupiedError(f"{target} holds something else than {name}: {problem}", hint)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _aside(target, resolved.commit) as aside:
+        _fill(hub, resolved, aside, say)
+        if occupied:
+            exchange(aside, target)
+            shutil.rmtree(aside)
+        else:
+            aside.rename(target)
+        _sync_folder(target.parent)
+    say(f"{name} is in place, verified: {target}")
+    return target
+
+
+def difference(resolved: Resolved, folder: Path) -> str:
+    """How a directory differs from the version; empty where a loader would read exactly the version from it."""
+    try:
+        if (folder / MANIFEST).read_bytes() != resolved.manifest:
+            return f"{MANIFEST} is that of another version"
+        there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    except FileNotFoundError:
+        return f"there is no {MANIFEST}"
+    if foreign := drift(there, resolved.files, OWN_FILES):
+        return f"{foreign[0]} does not belong to it"
+    return next((problem for path in sorted(resolved.files) if (problem := _wrong(resolved, folder, path))), "")
+
+
+def _occupied(resolved: Resolved, target: Path) -> bool | None:
+    """None where the place is free; else whether a version of some adapter lies there, which may be replaced."""
+    try:
+        mode = target.lstat().st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISDIR(mode):
+        what = "a link" if stat.S_ISLNK(mode) else "no directory"
+        hint = "name the directory itself, or a new one"
+        raise OccupiedError(f"{target} is {what}; {resolved.adapter}@{resolved.tag} was not pulled", hint)
+    if not any(target.iterdir()):
+        return None  # a rename replaces an empty directory
+    return (target / MANIFEST).is_file()
+
+
+@contextmanager
+def _aside(target: Path, commit: str) -> Iterator[Path]:
+    """A directory beside the target that no other pull works in, and that the next pull of the same version finds."""
+    aside = target.with_name(f".{target.name}.adapterd-{commit[:12]}")
+    aside.mkdir(exist_ok=True)
+    descriptor = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            raise OccupiedError(
+                f"{aside} belongs to another user", f"remove it, or pull to a place below {Path.home()}"
+            )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine = aside.stat().st_ino == os.fstat(descriptor).st_ino
+        except (BlockingIOError, FileNotFoundError):
+            mine = False
+        if not mine:
+            raise Transient(
+                f"another pull of the same version to {target} is under way", "pull again when it has ended"
+            )
+        yield aside
+    finally:
+        os.close(descriptor)
+
+
+def _fill(hub: Hub, resolved: Resolved, aside: Path, say: Say) -> None:
+    """Bring every file of the version into `aside`, verified and durable; nothing else stays there."""
+    _sweep(aside, lambda name: any(name == path or name.startswith(f"{path}.") for path in resolved.files))
+    total = len(resolved.files)
+    for count, (path, (_, size)) in enumerate(sorted(resolved.files.items()), 1):
+        place = aside / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if _wrong(resolved, aside, path):
+            say(f"{count}/{total} {path}, {size:,} bytes")
+            hub.download(resolved.adapter, resolved.commit, path, str(place))
+            if problem := _wrong(resolved, aside, path):
+                place.unlink()
+                text = f"{resolved.adapter}@{resolved.tag}: {problem}; nothing was put in place"
+                raise VerificationError(text, "pull again; if it stays so, tell the publisher of this repo")
+    _sweep(aside, resolved.files.__contains__)
+    with (aside / MANIFEST).open("xb") as file:
+        file.write(resolved.manifest)
+        file.flush()
+        os.fsync(file.fileno())
+    for folder in (aside, *(path for path in aside.rglob("*") if path.is_dir())):
+        _sync_folder(folder)
+
+
+def _sweep(aside: Path, keeps: Callable[[str], bool]) -> None:
+    """Remove what an earlier pull left and this one has no use for; parts of files are resumed."""
+    for path in aside.rglob("*"):
+        if path.is_symlink() or (path.is_file() and not keeps(path.relative_to(aside).as_posix())):
+            path.unlink()
+
+
+def _wrong(resolved: Resolved, folder: Path, path: str) -> str:
+    """How a file differs from what the manifest says; empty where it does not."""
+    digest, size = resolved.files[path]
+    try:
+        descriptor = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        there = os.fstat(descriptor)
+        if not stat.S_ISREG(there.st_mode) or there.st_size != size:
+            return f"{path} has {there.st_size} bytes, its manifest says {size}"
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    return "" if found == digest else f"{path} has the sha256 {found[:12]}, its manifest says {digest[:12]}"
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

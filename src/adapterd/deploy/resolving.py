@@ -1,0 +1,168 @@
+"""From a reference to one immutable version: its tag's commit, and the manifest there.
+
+A channel only says a number. The version itself is always what the tag names, and the channel's manifest must be the
+tag's, byte for byte: a branch can be moved by anyone who may write to the repo.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapterd.core.channels import yanked
+from adapterd.core.naming import RESERVED_CHANNELS, Reference, version_numbers
+from adapterd.core.publication import BRANCH, MANIFEST, STANDING_BRANCH, STANDING_FILE, trailers
+from adapterd.deploy.faults import NewerSchemaError, VerificationError
+from adapterd.deploy.manifest import UPGRADE, parse_manifest
+from adapterd.ports import Hub, NotFound, Refs
+
+_STANDING_SCHEMA = 1
+_TELL = "pull a version by its number, and tell the publisher of this repo"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """One published version.
+
+    Attributes:
+        commit: that the version's tag names.
+        files: payload path to (sha256, size in bytes).
+        manifest: the bytes of ``adapterd.json`` at the commit.
+        yanked: whether it was withdrawn; `warnings` says why, where somebody said it.
+    """
+
+    adapter: str
+    number: int
+    tag: str
+    commit: str
+    identity: str
+    base_id: str
+    base_revision: str
+    serving_name: str
+    files: Mapping[str, tuple[str, int]]
+    manifest: bytes = field(repr=False)
+    yanked: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def resolve(hub: Hub, reference: Reference) -> Resolved:
+    """Find the version that a reference means now.
+
+    Raises:
+        NotFound: there is no such repo, version, channel, commit or identity.
+        VerificationError: channel, tag and manifest contradict each other.
+        NewerSchemaError: a newer adapterd wrote it.
+    """
+    repo = reference.adapter
+    refs = hub.refs(repo)
+    tags = version_numbers(refs.tags)
+    number, shown = _number(hub, reference, refs, tags)
+    commit = tags.get(number)
+    if commit is None:
+        if reference.number is not None:
+            raise NotFound(f"{repo} has no version v{number}", _versions(tags))
+        raise VerificationError(f"{_name(reference)} says v{number}, and there is no tag v{number}", _TELL)
+    data = _read(hub, repo, commit)
+    if data is None:
+        raise VerificationError(f"{repo}@v{number} holds no {MANIFEST}: adapterd did not publish it", _TELL)
+    if shown is not None and shown != data:
+        raise VerificationError(
+            f"{_name(reference)} says v{number}, and its {MANIFEST} is not that of v{number}", _TELL
+        )
+    manifest = parse_manifest(data, f"{repo}@v{number}")
+    if manifest.number != number or manifest.adapter.casefold() != repo.casefold():
+        named = f"{manifest.adapter}@v{manifest.number}"
+        raise VerificationError(f"{MANIFEST} of {repo}@v{number} is that of {named}", _TELL)
+    standing = _standing(hub, repo, refs)
+    withdrawn = number in yanked(standing)
+    return Resolved(
+        adapter=manifest.adapter,
+        number=number,
+        tag=f"v{number}",
+        commit=commit,
+        identity=manifest.identity,
+        base_id=manifest.base_id,
+        base_revision=manifest.base_revision,
+        serving_name=manifest.serving_name,
+        files=manifest.files,
+        manifest=data,
+        yanked=withdrawn,
+        warnings=(_yank(standing, repo, number),) if withdrawn else (),
+    )
+
+
+def _number(hub: Hub, reference: Reference, refs: Refs, tags: Mapping[int, str]) -> tuple[int, bytes | None]:
+    """The number that a reference means, and the manifest that said so where one did."""
+    repo = reference.adapter
+    if reference.number is not None:
+        return reference.number, None
+    if reference.identity is not None:
+        return _by_identity(hub, repo, reference.identity, tags), None
+    at = reference.commit
+    if at is None:
+        at = refs.branches.get(reference.channel or "")
+        if at is None:
+            raise NotFound(f"{repo} has no channel {reference.channel}", _channels(refs))
+    data = _read(hub, repo, at)
+    if data is None:
+        what = f"channel {reference.channel} of {repo}" if reference.channel else f"commit {at[:12]} of {repo}"
+        raise NotFound(f"{what} holds no version of adapterd", _versions(tags))
+    return parse_manifest(data, _name(reference)).number, data
+
+
+def _by_identity(hub: Hub, repo: str, identity: str, tags: Mapping[int, str]) -> int:
+    said = [(commit.id, trailer) for commit in hub.log(repo, BRANCH) if (trailer := trailers(commit.message))]
+    found = {s.number: s.identity for c, s in said if s.identity.startswith(identity) and tags.get(s.number) == c}
+    if not found:
+        raise NotFound(f"{repo} has no version with the identity {identity}", _versions(tags))
+    if len(set(found.values())) > 1:
+        names = ", ".join(f"v{number}" for number in sorted(found))
+        raise NotFound(f"{repo}@id:{identity} fits several versions: {names}", "give more digits of the identity")
+    return max(found)
+
+
+def _read(hub: Hub, repo: str, commit: str) -> bytes | None:
+    try:
+        return hub.read(repo, commit, MANIFEST)
+    except NotFound:
+        return None
+
+
+def _standing(hub: Hub, repo: str, refs: Refs) -> Mapping[str, Any]:
+    """What was withdrawn; empty where nothing ever was."""
+    head = refs.branches.get(STANDING_BRANCH)
+    if head is None:
+        return {}
+    try:
+        document = json.loads(hub.read(repo, head, STANDING_FILE))
+        schema = document.get("schema", _STANDING_SCHEMA)
+    except NotFound:
+        return {}
+    except (ValueError, AttributeError, RecursionError):
+        raise VerificationError(f"{STANDING_FILE} of {repo} cannot be read", _TELL) from None
+    if not isinstance(schema, int) or schema > _STANDING_SCHEMA:
+        raise NewerSchemaError(f"{STANDING_FILE} of {repo} has schema {schema}", UPGRADE)
+    found: Mapping[str, Any] = document
+    return found
+
+
+def _yank(standing: Mapping[str, Any], repo: str, number: int) -> str:
+    said = [e.get("reason") for e in standing["yanks"] if isinstance(e, dict) and e.get("number") == number]
+    why = f": {said[-1]}" if said and said[-1] else ""
+    return f"{repo}@v{number} was yanked{why}"
+
+
+def _name(reference: Reference) -> str:
+    at = reference.channel or (reference.commit or "")[:12] or f"v{reference.number}"
+    return f"{reference.adapter}@{at}"
+
+
+def _versions(tags: Mapping[int, str]) -> str:
+    if not tags:
+        return "it has no versions yet; see `adapterd status` on the training host"
+    return f"its newest version is v{max(tags)}; it has {len(tags)}"
+
+
+def _channels(refs: Refs) -> str:
+    names = ", ".join(sorted(name for name in refs.branches if name not in RESERVED_CHANNELS))
+    return f"its channels are {names}" if names else "it has no channels yet"

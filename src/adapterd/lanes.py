@@ -1,0 +1,264 @@
+"""The lanes: each takes one kind of step. Threads call `turn`; so do `sync` and the tests, without threads."""
+
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from adapterd import reconcile
+from adapterd.core.errors import AdapterdError
+from adapterd.core.version import AdapterVersion, Reason, Stage, backoff
+from adapterd.health import Health, LaneHealth, RootHealth
+from adapterd.log import get_logger
+from adapterd.reconcile import LINE, Arrow
+from adapterd.steps import discover, export, promote
+from adapterd.steps.host import Host
+from adapterd.steps.settle import Later, Rests, Settled, settle
+from adapterd.wakeups import Wake, Watcher, is_network
+
+log = get_logger(__name__)
+
+SOONEST = 0.2
+"""Seconds that a scan waits after one before, however many events come."""
+
+_random = random.SystemRandom()
+
+
+class Turn(Protocol):
+    """One turn of a lane: do what can be done now; seconds until it must look again."""
+
+    def __call__(self) -> float:
+        """Turn once."""
+        ...
+
+
+class Intake:
+    """discover and settle, over all roots."""
+
+    def __init__(self, host: Callable[[], Host], health: Health, watcher: Watcher | None = None) -> None:
+        """`watcher` is told which roots there are; without one only the scan finds things."""
+        self._host = host
+        self._health = health
+        self._watcher = watcher
+        self._rests = Rests()
+        self._wanted: set[str] = set()
+        self._lock = threading.Lock()
+
+    def want(self, directories: list[str]) -> None:
+        """A person asked for these directories, whatever filter or baseline holds them."""
+        with self._lock:
+            self._wanted |= set(directories)
+
+    def turn(self) -> float:
+        """Scan every root and settle what has come to rest."""
+        host = self._host()
+        if self._watcher is not None:
+            self._watcher.watch(Path(root.path) for root in host.config.roots)
+        with self._lock:
+            wanted = frozenset(self._wanted)
+        soonest = host.config.schedule.scan
+        for root in host.config.roots:
+            soonest = min(soonest, self._root(host, str(root.path), wanted))
+        return max(soonest, SOONEST)
+
+    def _root(self, host: Host, path: str, wanted: frozenset[str]) -> float:
+        root = host.root(path)
+        if root is None:
+            return host.config.schedule.scan
+        began = host.monotonic()
+        seen = discover.scan(host, root, wanted)
+        health = self._health.roots.setdefault(path, RootHealth(path))
+        if seen.problem is not None and health.problem != seen.problem.code:
+            log.warning("root_unavailable", root=path, reason=seen.problem.code, message=seen.problem.message)
+        health.problem, health.message, health.hint = (
+            (seen.problem.code, seen.problem.message, seen.problem.hint) if seen.problem else ("", "", "")
+        )
+        health.known = seen.known
+        health.scan_seconds = round(host.monotonic() - began, 4)
+        if self._watcher is not None:
+            if seen.problem is not None:
+                self._watcher.forget(path)
+            health.events = self._watcher.state(path)
+        network = root.network if isinstance(root.network, bool) else is_network(Path(path))
+        soonest = host.config.schedule.scan
+        for found in seen.pending:
+            directory = str(found.directory)
+            match settle(host, found, self._rests, network=network, now=directory in wanted):
+                case Settled(version, new):
+                    self._settled(version, directory, new=new)
+                case Later(seconds, news):
+                    soonest = min(soonest, seconds)
+                    if news is not None:
+                        _say(directory, *news)
+        with self._lock:
+            self._wanted -= wanted & self._done(host, wanted)
+        return soonest
+
+    def _settled(self, version: AdapterVersion, directory: str, *, new: bool) -> None:
+        said = {"adapter": version.adapter, "version": version.label, "directory": directory}
+        if new:
+            self._health.count("version_staged")
+            log.info("version_staged", **said)
+        else:
+            self._health.count("version_sighted")
+            log.info("version_sighted", **said)
+
+    def _done(self, host: Host, wanted: frozenset[str]) -> set[str]:
+        """Those of the wanted directories that need no further asking."""
+        done = set()
+        for observed in host.registry.observations():
+            path = str(Path(observed.root) / observed.path)
+            if path in wanted and observed.state not in ("waiting", "baseline", "unwanted"):
+                done.add(path)
+        return done
+
+
+def _say(directory: str, state: str, why: Reason) -> None:
+    """Say what became of a directory that has no version yet; mere waiting is no news."""
+    said = {"directory": directory, "reason": why.code, "message": why.message, "hint": why.hint}
+    if state == "stalled":
+        log.error("directory_stalled", **said)
+    elif state in ("refused", "source_gone"):
+        log.warning("directory_refused", state=state, **said)
+
+
+class Steps:
+    """One arrow of the line."""
+
+    def __init__(self, host: Callable[[], Host], health: Health, arrow: Arrow, then: Wake | None = None) -> None:
+        """`then` is woken after each step, since the next lane may have work."""
+        self._host = host
+        self._health = health
+        self._arrow = arrow
+        self._then = then
+        self.stopping = threading.Event()
+
+    def turn(self) -> float:
+        """Take every due version through the step, one after the other."""
+        while not self.stopping.is_set():
+            host = self._host()
+            moved = reconcile.turn(
+                host, self._arrow, host.publisher, _random.random, self.stopping.is_set, self._working
+            )
+            if moved is None:
+                break
+            self._health.count(f"{self._arrow.name}_{moved.stage}")
+            if self._then is not None:
+                self._then.set()
+        host = self._host()
+        if self._arrow.stage is Stage.STAGED:
+            host.validator.tick()
+        now = host.clock()
+        due = host.registry.next_due(self._arrow.stage, now)
+        return min(max(due - now, SOONEST), host.config.schedule.scan) if due is not None else host.config.schedule.scan
+
+    def _working(self, label: str) -> None:
+        lane = self._health.lanes.setdefault(self._arrow.name, LaneHealth())
+        lane.busy_with, lane.busy_since = label, self._health.monotonic()
+
+
+class Exports:
+    """promote and export: what follows the registry, beside the line."""
+
+    def __init__(self, host: Callable[[], Host], health: Health) -> None:
+        """The index repo is tried again with growing pauses."""
+        self._host = host
+        self._health = health
+        self._failures = 0
+        self._hub_due = 0.0
+        self._hub_generation = -1
+        self.afresh = threading.Event()
+        self.stopping = threading.Event()
+
+    def turn(self) -> float:
+        """Move the channels that want another version, then bring the index up to date."""
+        host = self._host()
+        fresh = self.afresh.is_set()
+        self.afresh.clear()
+        for record, version in promote.due(host):
+            if self.stopping.is_set():
+                return 0.0
+            done = promote.promote(host, record, version, _random.random())
+            said = {"adapter": record.adapter, "channel": record.channel, "number": version.number}
+            if done.stalled:
+                log.error("channel_stalled", reason=done.reason, message=done.message, hint=done.hint, **said)
+            elif done.number == version.number:
+                self._health.count("channel_moved")
+                log.info("channel_moved", commit=done.commit, **said)
+            else:
+                log.info("channel_waits", reason=done.reason, message=done.message, **said)
+        if host.registry.generation() != export.written_generation(host):
+            export.export(host)
+        self._to_hub(host, fresh=fresh)
+        return self._next(host)
+
+    def _to_hub(self, host: Host, *, fresh: bool) -> None:
+        generation, now = host.registry.generation(), host.monotonic()
+        if host.config.hub.index_repo is None or now < self._hub_due:
+            return
+        if generation == self._hub_generation and not fresh:
+            return
+        try:
+            if export.export_to_hub(host, export.entries(host.registry, host.publisher)):
+                log.info("index_published", generation=generation)
+            self._hub_generation, self._failures = generation, 0
+            self._health.problems.pop("index_behind", None)
+        except AdapterdError as error:
+            self._failures += 1
+            schedule = host.config.schedule
+            self._hub_due = now + backoff(self._failures, schedule.backoff, schedule.backoff_max, _random.random())
+            self._health.problems["index_behind"] = (error.message, error.hint)
+            log.warning("index_waits", message=error.message, hint=error.hint)
+
+    def _next(self, host: Host) -> float:
+        now, scan = host.clock(), host.config.schedule.scan
+        due = [c.due_at - now for c in host.registry.channels() if c.reason and not c.stalled]
+        return max(SOONEST, min([scan, *due]))
+
+
+class Lane(threading.Thread):
+    """A thread that turns, sleeps until it is woken or due, and turns again. An exception never ends it."""
+
+    def __init__(self, name: str, turn: Turn, wake: Wake, health: Health) -> None:
+        """It begins with a turn as soon as it is started."""
+        super().__init__(name=name, daemon=True)
+        self._turn = turn
+        self._wake = wake
+        self._health = health
+        self._lane = health.lanes.setdefault(name, LaneHealth())
+        self._halt = threading.Event()  # `_stop` is a method of threading.Thread
+
+    def run(self) -> None:
+        """Turn until `stop`."""
+        while not self._halt.is_set():
+            pause = 5.0
+            try:
+                pause = self._turn()
+            except AdapterdError as error:
+                self._lane.failures += 1
+                self._health.problems[f"lane_{self.name}"] = (error.message, error.hint)
+                log.error("lane_failed", lane=self.name, message=error.message, hint=error.hint)  # noqa: TRY400 - known, no traceback
+            except Exception:  # a bug of ours: said with its traceback, and the lane goes on
+                self._lane.failures += 1
+                log.exception("lane_crashed", lane=self.name)
+            else:
+                self._health.problems.pop(f"lane_{self.name}", None)
+            self._lane.turns += 1
+            self._lane.last_turn = self._health.monotonic()
+            self._lane.busy_with = ""
+            if not self._halt.is_set():
+                self._wake.wait(pause)
+
+    def stop(self) -> None:
+        """End after the turn in hand."""
+        self._halt.set()
+        self._wake.set()
+
+
+def unfinished(host: Host) -> list[str]:
+    """What still moves by itself: versions on the line that are not stalled, directories that come to rest."""
+    names = [v.label for arrow in LINE for v in host.registry.versions(stage=arrow.stage) if not v.stalled]
+    names += [f"{o.root}/{o.path}" for o in host.registry.observations() if o.state == "waiting"]
+    names += [f"{record.adapter}@{record.channel}" for record, _ in promote.due(host, all_=True)]
+    return names

@@ -1,0 +1,199 @@
+"""What a person may do to the line: retry, adopt, rebuild.
+
+The daemon runs it for the control socket; without a daemon the command line runs it under the writer's lock.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from adapterd.core import adapter as ad
+from adapterd.core import naming
+from adapterd.core import publication as pub
+from adapterd.core.errors import AdapterdError
+from adapterd.core.index import render
+from adapterd.core.version import AdapterVersion, Stage
+from adapterd.ports import AddBytes, Draft, Hub, NotFound, RepoRecord
+from adapterd.steps import repo as repos
+from adapterd.steps.host import Host
+
+
+class UnknownVersionError(AdapterdError):
+    """Nothing in the registry answers to the name."""
+
+
+def find(host: Host, reference: str) -> list[AdapterVersion]:
+    """The versions that a reference, a directory's path, or ``--all`` means to `retry`.
+
+    An adapter without ``@`` means all of its versions that wait for a person. Raises UnknownVersionError.
+    """
+    if reference == "--all":
+        return [v for v in host.registry.versions() if v.stalled or v.stage is Stage.REJECTED]
+    if reference.startswith("/"):
+        for root in host.config.roots:
+            path = Path(reference)
+            if path.is_relative_to(root.path):
+                seen = host.registry.observation(str(root.path), str(path.relative_to(root.path)))
+                found = host.registry.version(seen.version) if seen and seen.version else None
+                return [found] if found else []
+        raise UnknownVersionError(f"{reference} lies in no configured root", "`adapterd status` lists the roots")
+    try:
+        parsed = naming.parse_reference(reference)
+    except ValueError as error:
+        raise UnknownVersionError(str(error), "namespace/name, namespace/name@v3 or namespace/name@id:HEX") from error
+    if parsed.number or parsed.identity:
+        one = host.registry.find(parsed.adapter, number=parsed.number, identity=parsed.identity)
+        matching = [one] if one else []
+    else:
+        known = host.registry.versions(parsed.adapter)
+        matching = [v for v in known if v.stalled or v.stage is Stage.REJECTED]
+        if not known and not host.registry.channels(parsed.adapter):
+            raise UnknownVersionError(f"the registry knows no {reference}", "`adapterd list` shows what it knows")
+        return matching
+    if not matching:
+        raise UnknownVersionError(f"the registry knows no {reference}", "`adapterd list` shows what it knows")
+    return matching
+
+
+def retry(host: Host, reference: str, actor: str, why: str) -> list[str]:
+    """Set stalled or rejected versions and stalled channels going again, under today's policy; their names."""
+    versions = find(host, reference)
+    now = host.clock()
+    moved = []
+    for version in versions:
+        if why:
+            host.registry.note(version.id, "retry_asked", {"actor": actor, "reason": why}, now)
+        moved.append(host.registry.retry(version.id, now, actor).label)
+    adapter = reference.partition("@")[0]
+    for channel in host.registry.channels():
+        if channel.stalled and (reference == "--all" or channel.adapter == adapter):
+            fresh = replace(channel, stalled=False, attempts=0, due_at=0.0, reason="", message="", hint="")
+            host.registry.save_channel(fresh)
+            moved.append(f"{channel.adapter}@{channel.channel}")
+    if reference == "--all" or reference.startswith("/"):
+        moved += _look_again(host, reference)
+    return moved
+
+
+def _look_again(host: Host, reference: str) -> list[str]:
+    """Forget what is known of stalled or refused directories, so that the next scan takes them up anew."""
+    again = [
+        seen
+        for seen in host.registry.observations()
+        if seen.state in ("stalled", "refused") and reference in ("--all", str(Path(seen.root) / seen.path))
+    ]
+    host.registry.observe(
+        [replace(seen, state="waiting", reason="", message="", hint="", fingerprint="") for seen in again]
+    )
+    return [str(Path(seen.root) / seen.path) for seen in again]
+
+
+def adopt(host: Host, adapter: str, actor: str, why: str) -> str:
+    """Make a repo ours: add this publisher's id to its standing document, and remember it. The commit or ``""``.
+
+    The publishers that its manifests name stay listed beside ours.
+    """
+    hub = host.hub()
+    refs = hub.refs(adapter)
+    record = host.registry.repo(adapter) or RepoRecord(adapter)
+    record = repos.standing(hub, record, refs)
+    theirs = _publisher_at(hub, adapter, refs.branches.get(pub.BRANCH, ""))
+    ids = {host.publisher, *([theirs] if theirs else [])}
+    commit = ""
+    if not ids <= pub.publishers(record.standing):
+        document = pub.with_publisher(record.standing, ids, actor, why, host.clock())
+        head = refs.branches.get(pub.STANDING_BRANCH, "")
+        if not head:
+            head = refs.branches["main"]
+            hub.create_branch(adapter, pub.STANDING_BRANCH, head)
+        message = f"Publisher {host.publisher} adopted this repo\n\nBy {actor}. {why}".strip()
+        commit = hub.commit(
+            adapter, pub.STANDING_BRANCH, head, [AddBytes(pub.STANDING_FILE, render(document))], message
+        )
+        record = replace(record, standing=document, standing_head=commit)
+    private = hub.is_private(adapter)
+    host.registry.save_repo(replace(record, adopted=True, private=private))
+    if host.registry.versions(adapter):
+        retry(host, adapter, actor, why)
+    return commit
+
+
+def _publisher_at(hub: Hub, adapter: str, head: str) -> str:
+    if not head:
+        return ""
+    try:
+        return str(json.loads(hub.read(adapter, head, pub.MANIFEST)).get("publisher", ""))
+    except (NotFound, ValueError, AttributeError):
+        return ""
+
+
+def rebuild(host: Host, adapters: list[str], say: Callable[[str], None]) -> tuple[int, int]:
+    """Restore an empty registry from the Hub's refs and manifests, and stage again what the spool holds beside them.
+
+    Args:
+        host: with a fresh registry.
+        adapters: the repos to read: those that the spool's sidecars name, and those that a person gave.
+        say: told a line per repo.
+
+    Returns how many versions were restored, and how many staged again.
+    """
+    hub, restored = host.hub(), 0
+    for adapter in adapters:
+        try:
+            count = _rebuild_repo(host, hub, adapter)
+        except NotFound:
+            say(f"{adapter}: no repo on the Hub")
+            continue
+        restored += count
+        say(f"{adapter}: {count} versions")
+    return restored, _stage_again(host)
+
+
+def _rebuild_repo(host: Host, hub: Hub, adapter: str) -> int:
+    refs = hub.refs(adapter)
+    record = repos.standing(hub, RepoRecord(adapter, private=hub.is_private(adapter)), refs)
+    numbers = naming.version_numbers(refs.tags)
+    for number, commit in sorted(numbers.items()):
+        manifest = json.loads(hub.read(adapter, commit, pub.MANIFEST))
+        _restore(host, adapter, manifest, number, commit)
+    host.registry.save_repo(record)
+    return len(numbers)
+
+
+def _restore(host: Host, adapter: str, manifest: dict[str, Any], number: int, commit: str) -> None:
+    provenance, peft, base = manifest.get("provenance", {}), manifest.get("peft", {}), manifest.get("base", {})
+    files = {path: (str(f["sha256"]), int(f["size"])) for path, f in manifest.get("files", {}).items()}
+    draft = Draft(
+        adapter=adapter,
+        identity=str(manifest["identity"]["digest"]),
+        tree=ad.tree_digest(files),
+        root="",
+        path=str(provenance.get("checkpoint") or "."),
+        run=str(provenance.get("run", "")),
+        checkpoint=ad.checkpoint_number(str(provenance.get("checkpoint") or "")),
+        step=provenance.get("step"),
+        final=bool(provenance.get("final")),
+        base=str(base.get("id", "")),
+        peft_type=str(peft.get("type", "")),
+        task=str(peft.get("task") or ""),
+        fingerprint="",
+        labels=provenance.get("labels", {}),
+    )
+    host.registry.restore(draft, number, commit, host.clock())
+
+
+def _stage_again(host: Host) -> int:
+    """Every snapshot in the spool whose identity the Hub lacks becomes a STAGED version again, in its old order."""
+    names = set(Draft.__slots__)
+    waiting = sorted(host.spool.sidecars(), key=lambda item: item[2].get("intake") or 0)
+    staged = 0
+    for adapter, tree, sidecar in waiting:
+        draft = Draft(**{key: value for key, value in sidecar.items() if key in names})
+        if draft.tree != tree or host.registry.find(adapter, identity=draft.identity):
+            continue
+        host.registry.bind(adapter, draft.root, "", "", "")
+        host.registry.intake(draft, host.clock())
+        staged += 1
+    return staged

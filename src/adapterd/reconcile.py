@@ -1,0 +1,140 @@
+"""claim -> step -> record. What a step raises becomes an outcome here and nowhere else."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from adapterd.core.reasons import reason
+from adapterd.core.version import (
+    AdapterVersion,
+    Advanced,
+    Outcome,
+    Refused,
+    Stage,
+    Stalled,
+    Waiting,
+    backoff,
+)
+from adapterd.log import get_logger
+from adapterd.ports import Claim, Conflict, Denied, LostLease, NotFound, Transient, WorkerDied
+from adapterd.steps.host import Host
+from adapterd.steps.publish import publish
+from adapterd.steps.validate import validate
+
+log = get_logger(__name__)
+
+CONFLICT_WAIT = 2.0
+"""Seconds until a version whose world moved between looking and acting looks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """One arrow of the line: the stage it takes versions from, and its step."""
+
+    name: str
+    stage: Stage
+    step: Callable[[Host, Claim], Outcome]
+
+
+LINE: tuple[Arrow, ...] = (
+    Arrow("validate", Stage.STAGED, validate),
+    Arrow("publish", Stage.VALIDATED, publish),
+)
+"""The line behind settle. Each arrow has a lane of its own."""
+
+
+def turn(
+    host: Host,
+    arrow: Arrow,
+    owner: str,
+    jitter: Callable[[], float],
+    stopping: Callable[[], bool] = lambda: False,
+    working: Callable[[str], None] = lambda _: None,
+) -> AdapterVersion | None:
+    """Take one due version through one step and record what came of it; the version, or None where none is due.
+
+    While `stopping`, a step that did not come to its end counts for nothing: the version is given back as it was.
+    `working` is told which version is in hand.
+    """
+    schedule = host.config.schedule
+    lease = schedule.lease + host.config.validation.deadline + host.config.hub.deadline
+    claim = host.registry.claim(arrow.stage, owner, host.clock(), lease, 2 * schedule.backoff_max)
+    if claim is None:
+        return None
+    working(claim.version.label)
+    try:
+        outcome = _outcome(host, arrow, claim, jitter())
+        if stopping() and not isinstance(outcome, (Advanced, Refused)):
+            host.registry.release(claim)
+        else:
+            _record(host, claim, outcome)
+    except LostLease:
+        log.warning("lease_lost", adapter=claim.version.adapter, step=arrow.name)
+    return host.registry.version(claim.version.id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A transient failure: wait, and count the attempt."""
+
+    waiting: Waiting
+
+
+def _outcome(host: Host, arrow: Arrow, claim: Claim, jitter: float) -> Outcome | _Failed:
+    version = claim.version
+    try:
+        return arrow.step(host, claim)
+    except LostLease:
+        raise
+    except Transient as error:
+        return _transient(host, version, error, jitter)
+    except Conflict as error:
+        return Waiting(host.clock() + CONFLICT_WAIT * (1 + jitter), reason("conflict", error.message))
+    except NotFound as error:
+        return Stalled(reason("repo_vanished", error.message, error.hint))
+    except Denied as error:
+        return Stalled(reason("denied", error.message, error.hint))
+    except WorkerDied as error:
+        return Stalled(reason(error.cause, error.message, error.hint))
+    except Exception as error:  # a bug of ours: said with its traceback, and only this version stops
+        log.exception("step_failed", step=arrow.name, adapter=version.adapter, version=version.label)
+        return Stalled(reason("bug", f"{arrow.name} of {version.label} failed with {type(error).__name__}"))
+
+
+def _transient(host: Host, version: AdapterVersion, error: Transient, jitter: float) -> Outcome | _Failed:
+    schedule, now = host.config.schedule, host.clock()
+    if error.throttled:
+        pause = error.retry_after or schedule.backoff_max
+        return Waiting(now + pause * (1 + jitter / 10), reason("rate_limited", error.message))
+    attempts = version.attempts + 1
+    if attempts >= schedule.attempts:
+        return Stalled(reason("attempts_exhausted", f"failed {attempts} times, the last time: {error.message}"))
+    pause = max(error.retry_after or 0.0, backoff(attempts, schedule.backoff, schedule.backoff_max, jitter))
+    return _Failed(Waiting(now + pause, reason(error.code, error.message, error.hint)))
+
+
+def _record(host: Host, claim: Claim, outcome: Outcome | _Failed) -> None:
+    """Write an outcome down under the claim's fence, and say it."""
+    registry, now, version = host.registry, host.clock(), claim.version
+    said: dict[str, Any] = {"adapter": version.adapter, "version": version.label, "run": version.run}
+    match outcome:
+        case Advanced(stage, facts):
+            moved = registry.advance(claim, stage, now, **facts)
+            said["version"] = moved.label
+            if stage is Stage.PUBLISHED:
+                log.info("version_published", number=moved.number, commit=moved.commit, **said)
+            else:
+                log.info("version_moved", stage=stage.value, **said)
+        case Refused(stage, why, facts):
+            registry.advance(claim, stage, now, reason=why, **facts)
+            level = log.warning if stage is Stage.REJECTED else log.info
+            level("version_refused", stage=stage.value, reason=why.code, message=why.message, hint=why.hint, **said)
+        case Waiting(until, why):
+            registry.wait(claim, until, why, now, failed=False)
+            log.info("version_waits", reason=why.code, message=why.message, seconds=round(until - now, 1), **said)
+        case _Failed(Waiting(until, why)):
+            registry.wait(claim, until, why, now, failed=True)
+            log.info("version_waits", reason=why.code, message=why.message, seconds=round(until - now, 1), **said)
+        case Stalled(why):
+            registry.stall(claim, why, now)
+            log.error("version_stalled", reason=why.code, message=why.message, hint=why.hint, **said)

@@ -1,0 +1,300 @@
+"""The spool: copy while hashing, fsync, rename to the digest; read back.
+
+It is laid out as ``<namespace>/<name>/<tree>/payload/...`` with a ``sidecar.json`` beside the payload, so that a
+lost registry can be rebuilt.
+"""
+
+import errno
+import hashlib
+import json
+import mmap
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapterd.core import adapter as ad
+from adapterd.core.adapter import Entry
+from adapterd.roots import GONE, SettleError, entries_of, open_regular, read_small
+
+CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A frozen payload: where it lies, its digests, its files (path to sha256 and size), its parsed config."""
+
+    payload: Path
+    tree: str
+    identity: str
+    files: Mapping[str, tuple[str, int]]
+    config: ad.AdapterConfig
+    repairs: tuple[Mapping[str, Any], ...]
+
+
+class Spool:
+    """Snapshots by adapter and tree. One process writes it."""
+
+    def __init__(self, path: Path) -> None:
+        """Use `path`; nothing is made until `prepare`."""
+        self.path = path
+
+    def prepare(self) -> None:
+        """Make the folder, private to its user, and clear what a crash left half-copied."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            shutil.rmtree(self.path / ".incoming", ignore_errors=True)
+        except OSError as error:
+            raise SettleError("spool_unwritable", f"spool {self.path} cannot be made: {error.strerror}") from error
+
+    def folder(self, adapter: str, tree: str) -> Path:
+        """Where a snapshot lies, with payload and sidecar in it."""
+        return self.path / adapter / tree
+
+    def payload(self, adapter: str, tree: str) -> Path:
+        """Where a snapshot's payload lies."""
+        return self.folder(adapter, tree) / "payload"
+
+    def freeze(
+        self,
+        source: Path,
+        adapter: str,
+        hub_id: Callable[[str], str],
+        limits: tuple[int, int],
+        seen: str = "",
+    ) -> Snapshot:
+        """Copy an adapter directory into the spool while hashing it.
+
+        Args:
+            source: the adapter directory, or another snapshot's payload.
+            adapter: ``namespace/name``.
+            hub_id: from what the config names as base to its Hub id; empty where there is none.
+            limits: the most bytes and the most files of a payload.
+            seen: the fingerprint that was found finished.
+
+        Raises SettleError: `changed_while_copying` where names, sizes, mtimes or inodes differ before and after, or
+        from what was seen;
+        `source_gone`, `source_unreadable`, `not_regular`, `too_large`, `leaks_secret`, `spool_full`,
+        `spool_unwritable`, `bad_config`, `bad_weights`.
+        """
+        before = self._listed(source)
+        if seen and ad.fingerprint(before) != seen:
+            raise SettleError("changed_while_copying", f"{source} changed before it was copied")
+        chosen = sorted(e.name for e in before if ad.is_payload(e.name))
+        size = sum(e.size for e in before if ad.is_payload(e.name))
+        most_bytes, most_files = limits
+        if size > most_bytes or len(chosen) > most_files:
+            raise SettleError(
+                "too_large",
+                f"{source} has {len(chosen)} files of {size} bytes; {most_files} files, {most_bytes} bytes are allowed",
+            )
+        with _writing(self.path):
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.path).free
+        if size > free:
+            raise SettleError("spool_full", f"spool {self.path} has {free} bytes free; {source} has {size}")
+        aside = self.path / ".incoming" / secrets.token_hex(8)
+        try:
+            with _writing(self.path):
+                (aside / "payload").mkdir(mode=0o700, parents=True)
+            files = {name: self._copy(source, name, aside / "payload" / name) for name in chosen}
+            if ad.fingerprint(self._listed(source)) != ad.fingerprint(before):
+                raise SettleError("changed_while_copying", f"{source} changed while it was copied")
+            return self._finish(aside, adapter, files, hub_id)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def _listed(self, source: Path) -> tuple[Entry, ...]:
+        try:
+            return entries_of(source)
+        except OSError as error:
+            code = "source_gone" if error.errno in GONE else "source_unreadable"
+            raise SettleError(code, f"{source} cannot be listed: {error.strerror}") from error
+
+    def _copy(self, source: Path, name: str, target: Path) -> tuple[str, int]:
+        descriptor = open_regular(source, name)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            before = os.fstat(descriptor)
+            if before.st_nlink > 1:
+                raise SettleError("not_regular", f"{name} in {source} has {before.st_nlink} hard links")
+
+            def read(buffer: memoryview) -> int:
+                try:
+                    return file.readinto(buffer) or 0
+                except OSError as error:
+                    code = "source_gone" if error.errno in GONE else "source_unreadable"
+                    raise SettleError(code, f"{name} in {source} cannot be read: {error.strerror}") from error
+
+            with _writing(self.path):
+                target.parent.mkdir(mode=0o700, exist_ok=True)
+                digest, size = _pour(read, target, before.st_size)
+            after = os.fstat(descriptor)
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or size != after.st_size:
+            raise SettleError("changed_while_copying", f"{name} in {source} changed while it was copied")
+        return digest, size
+
+    def _finish(
+        self, aside: Path, adapter: str, files: dict[str, tuple[str, int]], hub_id: Callable[[str], str]
+    ) -> Snapshot:
+        payload = aside / "payload"
+        try:
+            data = read_small(payload, ad.CONFIG, ad.MAX_CONFIG_BYTES)
+            config = ad.parse_config(data)
+        except (ValueError, SettleError) as error:
+            raise SettleError("bad_config", str(error)) from error
+        _check_secrets(payload, files)
+        repairs: tuple[Mapping[str, Any], ...] = ()
+        if config.base and (known := hub_id(config.base)):
+            data, repairs = ad.repair_base(data, known)
+            with _writing(self.path):
+                write_file(payload / ad.CONFIG, data)
+            files[ad.CONFIG] = (ad.digest_of(data), len(data))
+            config = ad.parse_config(data)
+        identity = ad.identity_digest(config.fields, {path: digest for path, (digest, _) in files.items()})
+        tree = ad.tree_digest(files)
+        final = self.folder(adapter, tree)
+        with _writing(self.path):
+            _sync_folder(payload)
+            _sync_folder(aside)
+            final.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._put(aside, final, adapter, tree)
+            for folder in (final.parent, final.parent.parent, self.path):
+                _sync_folder(folder)
+        return Snapshot(final / "payload", tree, identity, dict(files), config, repairs)
+
+    def _put(self, aside: Path, final: Path, adapter: str, tree: str) -> None:
+        """Rename a copy to its digest; one that is there already stays, unless its bytes are damaged."""
+        try:
+            aside.rename(final)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            try:
+                self.snapshot(adapter, tree)
+            except SettleError:
+                self.discard(adapter, tree)
+                aside.rename(final)
+
+    def discard(self, adapter: str, tree: str) -> None:
+        """Remove a snapshot, if there is one: out of the way first, so that no half of it is ever seen."""
+        away = self.path / ".incoming" / secrets.token_hex(8)
+        with _writing(self.path):
+            away.parent.mkdir(mode=0o700, exist_ok=True)
+            with suppress(FileNotFoundError):
+                self.folder(adapter, tree).rename(away)
+        shutil.rmtree(away, ignore_errors=True)
+
+    def snapshot(self, adapter: str, tree: str) -> Snapshot:
+        """Read a snapshot again, hashing every byte. SettleError `snapshot_damaged` where it is not that tree."""
+        payload = self.payload(adapter, tree)
+        try:
+            names = [str(p.relative_to(payload)) for p in sorted(payload.rglob("*")) if not p.is_dir()]
+            files = {name: _hash(payload, name) for name in names}
+            config = ad.parse_config(read_small(payload, ad.CONFIG, ad.MAX_CONFIG_BYTES))
+        except (OSError, ValueError, SettleError) as error:
+            raise SettleError("snapshot_damaged", f"snapshot {adapter} {tree[:12]} cannot be read: {error}") from error
+        if ad.tree_digest(files) != tree:
+            raise SettleError("snapshot_damaged", f"snapshot {adapter} {tree[:12]} has other bytes than were copied")
+        identity = ad.identity_digest(config.fields, {path: digest for path, (digest, _) in files.items()})
+        return Snapshot(payload, tree, identity, files, config, ())
+
+    def write_sidecar(self, adapter: str, tree: str, sidecar: Mapping[str, Any]) -> None:
+        """Record beside the payload what a rebuild needs."""
+        with _writing(self.path):
+            replace_file(self.folder(adapter, tree) / "sidecar.json", (json.dumps(sidecar, sort_keys=True)).encode())
+
+    def sidecars(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Every snapshot that has a readable sidecar: adapter, tree, sidecar."""
+        for path in sorted(self.path.glob("*/*/*/sidecar.json")):
+            with suppress(OSError, ValueError):
+                sidecar = json.loads(path.read_bytes())
+                if isinstance(sidecar, dict):
+                    adapter = "/".join(path.parts[-4:-2])
+                    yield adapter, path.parts[-2], sidecar
+
+
+class _writing:  # noqa: N801 - reads as a word in `with _writing(...)`
+    """Turn an OSError of the spool's own file system into the reason that it is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            code = "spool_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "spool_unwritable"
+            raise SettleError(code, f"spool {self.path}: {error.strerror or error}") from error
+
+
+def _pour(readinto: Callable[[memoryview], int], target: Path, expected: int) -> tuple[str, int]:
+    """Copy until the end while hashing; fsynced. (sha256, size). A source that outgrows `expected` is not followed."""
+    digest, size = hashlib.sha256(), 0
+    buffer = memoryview(bytearray(CHUNK))
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        while size <= expected and (count := readinto(buffer)):
+            digest.update(buffer[:count])
+            out.write(buffer[:count])
+            size += count
+        out.flush()
+        os.fsync(descriptor)
+    return digest.hexdigest(), size
+
+
+def _hash(folder: Path, name: str) -> tuple[str, int]:
+    with os.fdopen(open_regular(folder, name), "rb", buffering=0) as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return digest.hexdigest(), os.fstat(file.fileno()).st_size
+
+
+def _check_secrets(payload: Path, files: Mapping[str, tuple[str, int]]) -> None:
+    for name in (name for name, (_, size) in files.items() if size and not ad.is_weights(name)):
+        # Mapped, since a tokenizer may be large; the copy is ours, so nobody cuts it short meanwhile.
+        with (payload / name).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            kind = ad.secret_in(data)
+        if kind:
+            raise SettleError("leaks_secret", f"{name} holds {kind}")
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write and fsync."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write aside, fsync, rename over, fsync the folder: a reader sees the old bytes or the new ones."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        write_file(aside, data)
+        aside.chmod(mode)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def weights_bytes(folder: Path) -> int:
+    """Size in bytes of the weight files in a model's folder."""
+    total = 0
+    with suppress(OSError), os.scandir(folder) as listing:
+        for entry in listing:
+            if entry.name.endswith((".safetensors", ".bin", ".gguf")) and entry.is_file():
+                total += entry.stat().st_size
+    return total

@@ -1,0 +1,52 @@
+"""Times and numbers, as a person reads them. Pure."""
+
+import math
+from datetime import UTC, datetime
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest unit."""
+    seconds = max(0.0, seconds)
+    for size, unit in _UNITS:
+        if seconds >= size:
+            count = seconds / size
+            return f"{count:.0f} {unit}" if count >= 10 else f"{f'{count:.1f}'.removesuffix('.0')} {unit}"  # noqa: PLR2004 - two digits
+    return f"{seconds:.0f} s"
+
+
+def ago(at: float, now: float) -> str:
+    """How long ago something was; empty for a time that is not known."""
+    return f"{span(now - at)} ago" if at else ""
+
+
+def until(at: float, now: float) -> str:
+    """How long from now something is."""
+    return f"in {span(at - now)}" if at > now else "now"
+
+
+def utc(at: float) -> str:
+    """A moment, to the second."""
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if at else ""
+    except (ValueError, OverflowError, OSError):  # a clock that was set wildly
+        return ""
+
+
+def number(value: object) -> str:
+    """A measurement: few digits, large ones grouped, anything but a number as it is."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no"}.get(value, "") if value is not None else ""
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if math.isfinite(value) else str(value)
+    return str(value)
+
+
+def losses(base: object, adapter: object) -> str:
+    """The loss without and with the adapter, where both were measured."""
+    if isinstance(base, int | float) and isinstance(adapter, int | float):
+        return f"{base:.3f} → {adapter:.3f}"
+    return ""

@@ -1,0 +1,84 @@
+"""export: the index document follows the registry's generation. Level-triggered, beside the line."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from adapterd.core import index
+from adapterd.ports import AddBytes, Conflict, NotFound, RegistryReader
+from adapterd.spool import replace_file
+from adapterd.steps.host import Host
+
+
+def entries(registry: RegistryReader, publisher: str) -> list[dict[str, Any]]:
+    """Every adapter's part of the index, by name."""
+    found = []
+    for adapter in registry.adapters():
+        versions = registry.versions(adapter.name)
+        if not any(v.number and v.commit for v in versions):
+            continue
+        channels = {c.channel: c.number for c in registry.channels(adapter.name) if c.number}
+        repo = registry.repo(adapter.name)
+        standing = repo.standing if repo else {}
+        found.append(index.adapter_entry(adapter.name, publisher, adapter.base, versions, channels, standing))
+    return found
+
+
+def written_generation(host: Host) -> int:
+    """The generation of the index document on disk; -1 where there is none."""
+    try:
+        return int(json.loads(host.index.read_bytes())["generation"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return -1
+
+
+def export(host: Host) -> int:
+    """Rewrite ``index.json`` atomically; the generation that it shows."""
+    generation = host.registry.generation()
+    parts = entries(host.registry, host.publisher)
+    replace_file(host.index, index.document(parts, generation), mode=0o644)
+    return generation
+
+
+def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
+    """Bring the index repo up to date, where one is configured: one file per adapter, written by its publisher.
+
+    Another publisher's files are left alone, and so is a file of ours that says the same already. Errors of the port
+    pass through. True where a commit was made.
+    """
+    name = host.config.hub.index_repo
+    if name is None:
+        return False
+    hub, repo = host.hub(), f"{host.config.hub.namespace}/{name}"
+    try:
+        refs = hub.refs(repo)
+    except NotFound:
+        if not host.config.hub.create_repos:
+            raise
+        hub.create_repo(repo, private=host.config.hub.private)
+        refs = hub.refs(repo)
+    head = refs.branches["main"]
+    there = hub.tree(repo, head)
+    operations = []
+    for part in parts:
+        path = f"adapters/{str(part['adapter']).split('/')[-1]}.json"
+        data = index.render(part)
+        if path in there:
+            present = hub.read(repo, head, path)
+            if present == data or _publisher(present) not in ("", host.publisher):
+                continue
+        operations.append(AddBytes(path, data))
+    if not operations:
+        return False
+    try:
+        hub.commit(repo, "main", head, operations, f"index: {len(operations)} adapters")
+    except Conflict:
+        return False  # another publisher was faster; the next round looks again
+    return True
+
+
+def _publisher(data: bytes) -> str:
+    try:
+        return str(json.loads(data).get("publisher", ""))
+    except (ValueError, AttributeError):
+        return ""

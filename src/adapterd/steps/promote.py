@@ -1,0 +1,161 @@
+"""promote: each channel holds what its rule wants. Level-triggered, beside the line.
+
+A channel is a branch, moved by one forward commit that re-instates a version's tree; the LFS bytes do not travel. A
+crash between commit and record is found again by the commit's own trailers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from adapterd.core import card, channels
+from adapterd.core import publication as pub
+from adapterd.core.channels import Rule
+from adapterd.core.reasons import reason
+from adapterd.core.version import AdapterVersion, Reason, Stage, backoff
+from adapterd.ports import (
+    AddBytes,
+    ChannelRecord,
+    Conflict,
+    CopyFrom,
+    Delete,
+    Hub,
+    NotFound,
+    Operation,
+    RemoteFile,
+    RepoRecord,
+    Transient,
+)
+from adapterd.steps import repo as repos
+from adapterd.steps.host import Host
+from adapterd.steps.repo import RepoStalledError
+
+CONFLICT_WAIT = 5.0
+"""Seconds until a channel whose head moved meanwhile is looked at again."""
+
+
+def due(host: Host, *, all_: bool = False) -> list[tuple[ChannelRecord, AdapterVersion]]:
+    """The channels that want another version now, each with that version; with `all_`, waiting ones too."""
+    now = host.clock()
+    known = {(c.adapter, c.channel): c for c in host.registry.channels()}
+    candidates = {o.version for o in host.registry.observations() if o.reason == "unfinished" and o.version}
+    wanted = []
+    for adapter in sorted({v.adapter for v in host.registry.versions(stage=Stage.PUBLISHED)}):
+        versions = host.registry.versions(adapter, Stage.PUBLISHED)
+        standing = (host.registry.repo(adapter) or RepoRecord(adapter)).standing
+        for name, channel in host.config.channels.items():
+            record = known.get((adapter, name), ChannelRecord(adapter, name))
+            version = channels.wanted(Rule(channel.rule), name, versions, record.highest, standing, candidates)
+            if version is not None and not record.stalled and (all_ or record.due_at <= now):
+                wanted.append((record, version))
+    return wanted
+
+
+def promote(host: Host, record: ChannelRecord, version: AdapterVersion, jitter: float) -> ChannelRecord:
+    """Move one channel to a version, and record what came of it. Errors of the port become its standing."""
+    schedule = host.config.schedule
+    try:
+        done = _promote(host, host.hub(), record, version)
+    except RepoStalledError as stalled:
+        done = _standing(record, stalled.reason, stalled=True)
+    except Conflict as error:
+        done = replace(_standing(record, reason("conflict", error.message)), due_at=host.clock() + CONFLICT_WAIT)
+    except NotFound as error:
+        done = _standing(record, reason("repo_vanished", error.message), stalled=True)
+    except Transient as error:
+        attempts = record.attempts + (0 if error.throttled else 1)
+        pause = error.retry_after or backoff(attempts, schedule.backoff, schedule.backoff_max, jitter)
+        code = "rate_limited" if error.throttled else "hub_unreachable"
+        done = replace(_standing(record, reason(code, error.message)), attempts=attempts, due_at=host.clock() + pause)
+    host.registry.save_channel(done)
+    return done
+
+
+def _standing(record: ChannelRecord, why: Reason, *, stalled: bool = False) -> ChannelRecord:
+    return replace(record, reason=why.code, message=why.message, hint=why.hint, stalled=stalled)
+
+
+def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersion) -> ChannelRecord:
+    repo, channel, number = record.adapter, record.channel, version.number or 0
+    moved = replace(record, number=number, highest=max(record.highest, number), attempts=0, due_at=0.0)
+    moved = replace(moved, reason="", message="", hint="", stalled=False)
+    refs = hub.refs(repo)
+    known = repos.standing(hub, host.registry.repo(repo) or RepoRecord(repo), refs)
+    if known.standing_head != (host.registry.repo(repo) or RepoRecord(repo)).standing_head:
+        host.registry.save_repo(known)
+        if channel in channels.held(known.standing) or number in channels.yanked(known.standing):
+            return record
+    target = hub.tree(repo, version.commit or "")
+    head = refs.branches.get(channel, "")
+    if not head:
+        root = hub.log(repo, pub.BRANCH)[-1].id
+        hub.create_branch(repo, channel, root)
+        head = root
+    there = hub.tree(repo, head)
+    former = _former(hub, record, head, there)
+    if former is not None and former.number == number:
+        return replace(moved, commit=head)
+    readme = hub.read(repo, head, pub.CARD) if pub.CARD in there else b""
+    block = hub.read(repo, version.commit or "", pub.CARD).decode("utf-8", "replace")
+    operations = _operations(target, there, readme, block, version)
+    message = pub.with_trailers(
+        f"{channel} -> v{number}",
+        f"Promoted by rule `{host.config.channels[channel].rule}`.",
+        pub.Trailers(version.identity, number, host.publisher, channel),
+    )
+    commit = hub.commit(repo, channel, head, operations, message)
+    _compare(hub, repo, channel, commit, target)
+    return replace(moved, commit=commit)
+
+
+def _former(hub: Hub, record: ChannelRecord, head: str, there: Mapping[str, RemoteFile]) -> pub.Trailers | None:
+    """What the channel's head re-instates; None for a fresh channel. RepoStalledError `channel_drift` otherwise."""
+    repo, channel = record.adapter, record.channel
+    own = pub.OWN_FILES
+    # A person may have edited the card since, so the newest commit need not be ours.
+    said = next((found for c in hub.log(repo, head) if (found := pub.trailers(c.message))), None)
+    if said is None:
+        if record.commit or (foreign := channels.drift(there, (), own)):
+            what = f"commit {head[:12]}" if record.commit else foreign[0]
+            raise RepoStalledError(reason("channel_drift", f"{what} on channel {channel} of {repo} is not ours"))
+        return None
+    if said.channel and said.channel != channel:
+        raise RepoStalledError(reason("channel_drift", f"{channel} of {repo} was moved to another channel's commit"))
+    tree = hub.tree(repo, f"v{said.number}")
+    if foreign := channels.drift(there, tree, own):
+        raise RepoStalledError(reason("channel_drift", f"{foreign[0]} on channel {channel} of {repo} is not ours"))
+    changed = [p for p, f in tree.items() if p not in (pub.CARD, ".gitattributes") and there.get(p) != f]
+    if changed:
+        raise RepoStalledError(
+            reason("channel_drift", f"{changed[0]} on channel {channel} of {repo} is not v{said.number}'s")
+        )
+    return said
+
+
+def _operations(
+    target: Mapping[str, RemoteFile],
+    there: Mapping[str, RemoteFile],
+    readme: bytes,
+    card_of_version: str,
+    version: AdapterVersion,
+) -> list[Operation]:
+    """Re-instate a version's tree, keep a person's files, splice the card."""
+    revision = version.commit or ""
+    operations: list[Operation] = [
+        CopyFrom(path, revision)
+        for path, file in sorted(target.items())
+        if path not in (pub.CARD, ".gitattributes") and there.get(path) != file
+    ]
+    stale = [p for p in sorted(there) if p not in target and p not in pub.OWN_FILES and channels.loader_reads(p)]
+    operations += [Delete(path) for path in stale]
+    front, body = card.split_front_matter(card_of_version)
+    begin, end = body.find(card.BEGIN), body.find(card.END)
+    managed = body[begin : end + len(card.END)] if 0 <= begin < end else body.strip()
+    return [*operations, AddBytes(pub.CARD, card.splice_raw(readme, managed, dict(front)))]
+
+
+def _compare(hub: Hub, repo: str, channel: str, commit: str, target: Mapping[str, RemoteFile]) -> None:
+    """After the commit: what lies on the channel is the version's tree."""
+    there = hub.tree(repo, commit)
+    wrong = [p for p, f in target.items() if p not in (pub.CARD, ".gitattributes") and there.get(p) != f]
+    if wrong:
+        raise RepoStalledError(reason("channel_drift", f"{wrong[0]} on channel {channel} of {repo} has other bytes"))

@@ -1,0 +1,276 @@
+"""publish: the Hub holds exactly this tree under the tag ``vN``.
+
+Observe, decide, act: the repo is read once, refs first; `core.publication.decide` decides; then one commit with
+compare-and-swap, one comparison of the whole tree, one tag. A crash anywhere leaves a state from which the next
+attempt finds its own traces and goes on (docs/line.md).
+"""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from adapterd.bases import BaseMissingError, base_license
+from adapterd.core import card
+from adapterd.core import publication as pub
+from adapterd.core import verdict as judge
+from adapterd.core.publication import Expected
+from adapterd.core.reasons import reason
+from adapterd.core.version import AdapterVersion, Advanced, Outcome, Refused, Stage, Stalled, Waiting
+from adapterd.ports import (
+    AddBytes,
+    AddFile,
+    BaseModel,
+    Claim,
+    Conflict,
+    Delete,
+    Denied,
+    Hub,
+    Intent,
+    Operation,
+    RepoRecord,
+    Validation,
+)
+from adapterd.roots import SettleError, header_of
+from adapterd.spool import Snapshot, weights_bytes
+from adapterd.steps import repo as repos
+from adapterd.steps.host import Host
+from adapterd.steps.validate import base_of, passed, policy_of, root_of, superseding
+
+OTHERS_WAIT = 30.0
+"""Seconds until another publisher's unfinished version is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What publish knows of a version before it looks at the Hub."""
+
+    version: AdapterVersion
+    snapshot: Snapshot
+    base: BaseModel
+    policy: judge.Policy
+
+
+def publish(host: Host, claim: Claim) -> Outcome:
+    """Bring one VALIDATED version to the Hub."""
+    version, hub = claim.version, host.hub()
+    intent = host.registry.intent(version.id)
+    if intent is None and (by := superseding(host, version)):
+        return Refused(Stage.SUPERSEDED, by)
+    if not hub.signed_in:
+        return Stalled(reason("token_missing", f"there is no token to publish {version.adapter} with"))
+    try:
+        prepared = _prepare(host, version)
+        record, refs = repos.observe(host, hub, version)
+        view = repos.view(host, hub, record, refs, version)
+    except repos.RepoStalledError as stalled:
+        return Stalled(stalled.reason)
+    except (SettleError, BaseMissingError) as error:
+        return Stalled(reason(error.code, error.message))
+    match pub.decide(version, view.seen, host.publisher, intent.number if intent else None):
+        case pub.Stall(why):
+            return Stalled(why)
+        case pub.Wait(why):
+            return Waiting(host.clock() + OTHERS_WAIT, why)
+        case pub.Adopt(number, commit):
+            return _adopt(host, claim, hub, prepared, view.record, number, commit)
+        case pub.Finish(number, commit):
+            return _finish(host, claim, hub, prepared, view.record, number, commit)
+        case pub.Commit(_, above, anew):
+            return _commit(host, claim, hub, prepared, view, above, anew=anew)
+
+
+def _prepare(host: Host, version: AdapterVersion) -> Prepared:
+    """Re-hash the snapshot, and find the rules of today."""
+    snapshot = host.spool.snapshot(version.adapter, version.tree)
+    base = base_of(host, version, snapshot, root_of(host, version))
+    return Prepared(version, snapshot, base, policy_of(host.config, base))
+
+
+def _commit(
+    host: Host, claim: Claim, hub: Hub, prepared: Prepared, view: repos.View, above: int, *, anew: bool
+) -> Outcome:
+    version, record = prepared.version, view.record
+    if not passed(host, version, prepared.policy):
+        return Advanced(Stage.STAGED, {"reason": reason("policy_changed", "validated under an older policy")})
+    wanted = judge.policy_id(prepared.policy)
+    stored = host.registry.intent(version.id)
+    facts = _facts(host, prepared)
+    intent = host.registry.plan(
+        claim, above, lambda n: _render(facts, n, wanted), anew=anew or (stored is not None and stored.policy != wanted)
+    )
+    block = intent.files[pub.CARD].decode()
+    readme = card.splice(record.readme, block, card.metadata(facts))
+    wanted_files = _expected(prepared.snapshot, intent, readme)
+    hub_operations = _operations(prepared.snapshot, intent, readme, view.paths)
+    # A sleeper whose lease ran out must not write: this raises LostLease.
+    host.registry.extend(claim, host.clock() + host.config.schedule.lease)
+    try:
+        commit = hub.commit(version.adapter, pub.BRANCH, view.seen.head, hub_operations, intent.message)
+    except Denied as error:
+        if "metadata" in error.message or "card" in error.message:
+            return Stalled(reason("card_refused", error.message))
+        raise
+    return _tag(host, claim, hub, replace(record, readme=readme), wanted_files, intent.number, commit, version)
+
+
+def _tag(
+    host: Host,
+    claim: Claim,
+    hub: Hub,
+    record: RepoRecord,
+    wanted: Mapping[str, Expected],
+    number: int,
+    commit: str,
+    version: AdapterVersion,
+) -> Outcome:
+    """Compare the complete tree of a commit, tag it, and compare the tag."""
+    repo, tag = version.adapter, f"v{number}"
+    there = {path: (f.size, f.blob, f.sha256) for path, f in hub.tree(repo, commit).items()}
+    if wrong := pub.differences(wanted, there, open_paths=(".gitattributes",)):
+        return Stalled(reason("tree_differs", f"commit {commit[:12]} of {repo}: {'; '.join(wrong[:3])}"))
+    host.registry.extend(claim, host.clock() + host.config.schedule.lease)
+    # A conflict is a tag by an attempt whose answer was lost, or by somebody else: the comparison below tells.
+    with suppress(Conflict):
+        hub.create_tag(repo, tag, commit)
+    refs = hub.refs(repo)
+    if refs.tags.get(tag) != commit:
+        return Stalled(reason("foreign_tag", f"tag {tag} of {repo} names {refs.tags.get(tag, 'nothing')[:12]}"))
+    payload = tuple(sorted(set(wanted) - pub.OWN_FILES))
+    head = refs.branches.get(pub.BRANCH, commit)
+    if head == commit:
+        record = replace(record, versions_head=commit, paths=payload)
+    return Advanced(Stage.PUBLISHED, {"number": number, "commit": commit, "repo": record})
+
+
+def _finish(
+    host: Host, claim: Claim, hub: Hub, prepared: Prepared, record: RepoRecord, number: int, commit: str
+) -> Outcome:
+    """Our own commit has no tag yet: its manifest is final, its payload is compared with the snapshot, then tagged."""
+    version = prepared.version
+    document = hub.read(version.adapter, commit, pub.MANIFEST)
+    if problem := _other_payload(document, prepared.snapshot, number):
+        return Stalled(reason("tree_differs", f"commit {commit[:12]} of {version.adapter}: {problem}"))
+    readme = hub.read(version.adapter, commit, pub.CARD)
+    host.registry.adopt(claim, number)
+    wanted = {
+        **_expected_payload(prepared.snapshot),
+        pub.MANIFEST: pub.expected(document),
+        pub.CARD: pub.expected(readme),
+    }
+    return _tag(host, claim, hub, replace(record, readme=readme), wanted, number, commit, version)
+
+
+def _adopt(
+    host: Host, claim: Claim, hub: Hub, prepared: Prepared, record: RepoRecord, number: int, commit: str
+) -> Outcome:
+    """The Hub holds this identity under a tag: its number becomes ours, and its bytes are what was published."""
+    version = prepared.version
+    document = hub.read(version.adapter, commit, pub.MANIFEST)
+    if problem := _other_identity(document, version.identity, number):
+        return Stalled(reason("tree_differs", f"tag v{number} of {version.adapter}: {problem}"))
+    host.registry.adopt(claim, number)
+    return Advanced(Stage.PUBLISHED, {"number": number, "commit": commit, "repo": record})
+
+
+def _other_identity(manifest: bytes, identity: str, number: int) -> str:
+    try:
+        document = json.loads(manifest)
+        digest, numbered = document["identity"]["digest"], document["number"]
+    except (ValueError, KeyError, TypeError):
+        return f"{pub.MANIFEST} is no manifest"
+    if digest != identity:
+        return f"{pub.MANIFEST} names another identity"
+    return "" if numbered == number else f"{pub.MANIFEST} names number {numbered}"
+
+
+def _other_payload(manifest: bytes, snapshot: Snapshot, number: int) -> str:
+    """How a committed manifest differs from the snapshot; empty where its payload is the snapshot's."""
+    if problem := _other_identity(manifest, snapshot.identity, number):
+        return problem
+    listed = json.loads(manifest).get("files", {})
+    mine = {path: {"sha256": digest, "size": size} for path, (digest, size) in snapshot.files.items()}
+    return "" if listed == mine else "its payload is not the snapshot's"
+
+
+def _expected_payload(snapshot: Snapshot) -> dict[str, Expected]:
+    """What the payload's files must be. Weights are compared by sha256 alone; the rest is small enough to read."""
+    wanted = {}
+    for path, (digest, size) in snapshot.files.items():
+        small = size <= 64 * 1024 * 1024 and not path.endswith(".safetensors")
+        blob = pub.git_blob((snapshot.payload / path).read_bytes()) if small else ""
+        wanted[path] = Expected(size, digest, blob)
+    return wanted
+
+
+def _expected(snapshot: Snapshot, intent: Intent, readme: bytes) -> dict[str, Expected]:
+    return {
+        **_expected_payload(snapshot),
+        pub.MANIFEST: pub.expected(intent.files[pub.MANIFEST]),
+        pub.CARD: pub.expected(readme),
+    }
+
+
+def _operations(snapshot: Snapshot, intent: Intent, readme: bytes, there: tuple[str, ...]) -> list[Operation]:
+    """One commit whose tree is exactly payload, manifest, card and .gitattributes."""
+    operations: list[Operation] = [AddFile(path, str(snapshot.payload / path)) for path in sorted(snapshot.files)]
+    operations += [AddBytes(pub.MANIFEST, intent.files[pub.MANIFEST]), AddBytes(pub.CARD, readme)]
+    stale = sorted(set(there) - set(snapshot.files) - pub.OWN_FILES)
+    return operations + [Delete(path) for path in stale]
+
+
+def _render(facts: card.Facts, number: int, policy: str) -> Intent:
+    """The bytes that will be published, as a pure function of recorded facts."""
+    files = {pub.MANIFEST: card.manifest(facts, number), pub.CARD: card.block(facts, number).encode()}
+    return Intent(number, policy, files, card.commit_message(facts, number))
+
+
+def _facts(host: Host, prepared: Prepared) -> card.Facts:
+    version, snapshot, base = prepared.version, prepared.snapshot, prepared.base
+    policy = judge.policy_id(prepared.policy)
+    validation = latest(host, version, policy)
+    folder = Path(base.path)
+    sightings = host.registry.sightings(version.id)
+    checkpoint = (
+        next((Path(s.path).name for s in sightings if s.checkpoint is not None), "") if not version.final else ""
+    )
+    former = max((v.number or 0 for v in host.registry.versions(version.adapter, Stage.PUBLISHED)), default=0)
+    tensors = [header_of(snapshot.payload, name) for name in snapshot.files if name.endswith(".safetensors")]
+    return card.Facts(
+        version=version,
+        config=snapshot.config,
+        files=snapshot.files,
+        base=card.BaseFacts(
+            base.id,
+            base.revision,
+            str(validation.report.get("base_fingerprint", "")),
+            base_license(folder),
+            weights_bytes(folder),
+        ),
+        publisher=host.publisher,
+        policy=policy,
+        report=validation.report,
+        checkpoint=checkpoint,
+        parameters=sum(_count(t.shape) for header in tensors for t in header),
+        endpoint=host.hub().endpoint,
+        former=former or None,
+        labels=version.labels,
+    )
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    total = 1
+    for n in shape:
+        total *= n
+    return total
+
+
+def latest(host: Host, version: AdapterVersion, policy: str) -> Validation:
+    """The newest passing report on the version's tree under a policy; there is one when this is called."""
+    rows = [
+        v
+        for v in host.registry.validations(version.id)
+        if v.tree == version.tree and v.policy == policy and v.verdict == "passed"
+    ]
+    return rows[-1]

@@ -1,0 +1,175 @@
+"""validate: a report on exactly this tree exists under the current policy.
+
+Its one side effect is a worker process; nothing outside changes, so it may be done again at any time. A worker that
+dies is never a rejection.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from adapterd.bases import BaseMissingError, locate
+from adapterd.config import Config, Root
+from adapterd.core import verdict as judge
+from adapterd.core.naming import is_commit
+from adapterd.core.reasons import reason
+from adapterd.core.version import AdapterVersion, Advanced, Outcome, Reason, Refused, Stage, Stalled, Waiting
+from adapterd.ports import BaseModel, Claim, DeviceBusy, ProbeRequest, ProbeResult, Transient, Validation, WorkerDied
+from adapterd.roots import SettleError
+from adapterd.spool import Snapshot, weights_bytes
+from adapterd.steps.host import Host
+
+BUSY_WAIT = 60.0
+"""Seconds until a device that had no room is asked again."""
+
+DEATHS = 2
+"""How many workers a version may cost before it stalls."""
+
+
+def validate(host: Host, claim: Claim) -> Outcome:
+    """Probe a STAGED version in its base model, and decide."""
+    version = claim.version
+    root = root_of(host, version)
+    if by := superseding(host, version):
+        return Refused(Stage.SUPERSEDED, by)
+    try:
+        snapshot = host.spool.snapshot(version.adapter, version.tree)
+        base = base_of(host, version, snapshot, root)
+        snapshot, version = _repaired(host, claim, snapshot, base)
+    except (SettleError, BaseMissingError) as error:
+        return Stalled(reason(error.code, error.message))
+    if changed := _series_changed(host, version, snapshot, base):
+        return Stalled(changed)
+    policy = policy_of(host.config, base)
+    if passed(host, version, policy):
+        return Advanced(Stage.VALIDATED)
+    try:
+        result = host.validator.probe(_request(host.config, snapshot, base))
+    except WorkerDied as died:
+        if version.attempts + 1 < DEATHS:
+            raise Transient(died.message, died.hint, code="worker_restarted") from died
+        host.registry.note(version.id, "worker_died", {"cause": died.cause, "log_tail": died.log_tail}, host.clock())
+        return Stalled(reason(died.cause, died.message, died.hint))
+    except DeviceBusy as busy:
+        return Waiting(host.clock() + BUSY_WAIT, reason("device_busy", busy.message))
+    return _decided(host, version, policy, base, result)
+
+
+def _decided(
+    host: Host, version: AdapterVersion, policy: judge.Policy, base: BaseModel, result: ProbeResult
+) -> Outcome:
+    result = replace(result, measurements={**result.measurements, "base_bytes": weights_bytes(Path(base.path))})
+    decided = judge.decide(result.findings, result.measurements, policy.limits)
+    report = judge.report(decided, policy, result)
+    row = Validation(version.id, version.tree, judge.policy_id(policy), decided.verdict, report, host.clock())
+    facts = {"validation": row}
+    if decided.verdict == "passed":
+        return Advanced(Stage.VALIDATED, facts)
+    first = decided.reasons[0]
+    more = f" (and {len(decided.reasons) - 1} more)" if len(decided.reasons) > 1 else ""
+    why = Reason(first.code, first.message + more, first.hint)
+    if decided.verdict == "rejected":
+        return Refused(Stage.REJECTED, why, facts)
+    return Stalled(why)
+
+
+def superseding(host: Host, version: AdapterVersion) -> Reason | None:
+    """Why a checkpoint is coalesced away: a later version of its run passed, and its root does not ask for all."""
+    root = root_of(host, version)
+    if version.final or version.number is not None or root is None or root.checkpoints == "all":
+        return None
+    for other in host.registry.versions(version.adapter):
+        later = other.run == version.run and other.intake > version.intake
+        if later and other.stage in (Stage.VALIDATED, Stage.PUBLISHED):
+            return reason("superseded", f"{other.label} of the same run {version.run} came after it and passed")
+    return None
+
+
+def root_of(host: Host, version: AdapterVersion) -> Root | None:
+    """The configured root that the version was first seen under."""
+    sightings = host.registry.sightings(version.id)
+    return host.root(sightings[0].root) if sightings else None
+
+
+def base_of(host: Host, version: AdapterVersion, snapshot: Snapshot, root: Root | None) -> BaseModel:
+    """The base model of a version on this host. BaseMissingError says why there is none."""
+    labelled = version.labels.get("base")
+    wanted = labelled.get("revision") if isinstance(labelled, dict) else None
+    named = snapshot.config.revision
+    return locate(
+        version.base or snapshot.config.base,
+        str(wanted or (named if is_commit(named) else "")),
+        host.config,
+        host.hub,
+        root,
+    )
+
+
+def _repaired(host: Host, claim: Claim, snapshot: Snapshot, base: BaseModel) -> tuple[Snapshot, AdapterVersion]:
+    """Write the base's Hub id into a snapshot that was taken before anything said which it is."""
+    version = claim.version
+    public = base.id or base.path.rstrip("/").rsplit("/", 1)[-1]
+    if snapshot.config.base == public:
+        return snapshot, version
+    limits = (host.config.settle.max_size, host.config.settle.max_files)
+    repaired = host.spool.freeze(snapshot.payload, version.adapter, lambda _: public, limits)
+    repairs = [*version.repairs, *repaired.repairs]
+    version = host.registry.retree(claim, repaired.tree, version.base, repairs, host.clock())
+    return repaired, version
+
+
+def _series_changed(host: Host, version: AdapterVersion, snapshot: Snapshot, base: BaseModel) -> Reason | None:
+    """Whether base, PEFT type or task differ from those that the adapter is bound to."""
+    root = host.registry.sightings(version.id)[0].root
+    model = base.id or "local"
+    config = snapshot.config
+    bound = host.registry.bind(version.adapter, root, model, config.peft_type, config.task)
+    pairs = (
+        ("base model", bound.base, model),
+        ("PEFT type", bound.peft_type, config.peft_type),
+        ("task", bound.task, config.task),
+    )
+    for what, was, now in pairs:
+        if was and was.casefold() != now.casefold():
+            return reason("series_changed", f"the {what} of {version.adapter} is {was}; this one has {now or 'none'}")
+    return None
+
+
+def policy_of(config: Config, base: BaseModel) -> judge.Policy:
+    """The rules under which a verdict would be reached now."""
+    rules = config.validation
+    limits = judge.Limits(rules.limits.max_loss, rules.limits.max_loss_increase, rules.limits.min_effect)
+    return judge.Policy(
+        base=base.id or "local",
+        revision=base.revision,
+        texts=judge.texts_digest(rules.probe_texts),
+        tokens=rules.probe_tokens,
+        limits=limits,
+        devices=rules.devices,
+        dtype=_dtype(config, base),
+    )
+
+
+def _dtype(config: Config, base: BaseModel) -> str:
+    return config.validation.dtype if config.validation.dtype != "auto" else base.dtype
+
+
+def passed(host: Host, version: AdapterVersion, policy: judge.Policy) -> bool:
+    """Whether a passing report exists for exactly this tree under this policy."""
+    wanted = judge.policy_id(policy)
+    return any(
+        v.tree == version.tree and v.policy == wanted and v.verdict == "passed"
+        for v in host.registry.validations(version.id)
+    )
+
+
+def _request(config: Config, snapshot: Snapshot, base: BaseModel) -> ProbeRequest:
+    rules = config.validation
+    return ProbeRequest(
+        snapshot=str(snapshot.payload),
+        base=base,
+        devices=rules.devices,
+        dtype=_dtype(config, base),
+        texts=rules.probe_texts,
+        tokens=rules.probe_tokens,
+        seconds=rules.deadline,
+    )

@@ -1,0 +1,142 @@
+"""A host for tests: real registry, spool and Hub client; an injected clock; a Validator that is told what to say."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from adapterd.config import Config, parse
+from adapterd.hub.client import HubClient
+from adapterd.ports import Hub, ProbeRequest, ProbeResult, Registry
+from adapterd.registry import open_registry, prepare
+from adapterd.spool import Spool
+from adapterd.steps.host import Host
+
+TOKEN = "hf_" + "t" * 34
+NAMESPACE = "acme"
+BASE = "acme/tiny-base"
+
+
+@dataclass
+class Clock:
+    """Seconds that pass only when a test says so."""
+
+    now: float = 1_000_000.0
+
+    def __call__(self) -> float:
+        """Give the time."""
+        return self.now
+
+
+@dataclass
+class GivenValidator:
+    """A Validator that reports what it was given; the port's contract is in tests/contracts."""
+
+    result: ProbeResult = field(
+        default_factory=lambda: ProbeResult(
+            findings=(),
+            measurements={"effect": 0.5, "loss_base": 3.0, "loss_adapter": 2.0},
+            device="cpu",
+            dtype="float32",
+            versions={"peft": "0"},
+            base_fingerprint="f" * 64,
+        )
+    )
+    raises: Exception | None = None
+    asked: list[ProbeRequest] = field(default_factory=list)
+
+    def probe(self, request: ProbeRequest) -> ProbeResult:
+        """Remember the request, and give or raise what was given."""
+        self.asked.append(request)
+        if self.raises is not None:
+            raise self.raises
+        return self.result
+
+    def tick(self) -> None:
+        """Have nothing to end."""
+
+    def close(self) -> None:
+        """Have nothing to end."""
+
+
+def config_text(tmp: Path, endpoint: str, **extra: str) -> str:
+    """A configuration over folders of a test; `extra` adds or replaces top-level sections as YAML text."""
+    sections = {
+        "hub": f"{{endpoint: '{endpoint}', namespace: {NAMESPACE}}}",
+        "roots": f"[{{path: {tmp}/train, checkpoints: all}}]",
+        "base_models": f"[{{id: {BASE}, path: {tmp}/base}}]",
+        "settle": "{quiet: 5s}",
+        "status": "{listen: 'off'}",
+        "state_dir": f"{tmp}/state",
+        "runtime_dir": f"{tmp}/run",
+    }
+    return "\n".join(f"{key}: {value}" for key, value in {**sections, **extra}.items())
+
+
+@dataclass
+class World:
+    """One publisher with its own state, on one Hub. `reopen` is a restart after a crash."""
+
+    tmp: Path
+    endpoint: str
+    publisher: str = "publisher-a"
+    clock: Clock = field(default_factory=Clock)
+    validator: GivenValidator = field(default_factory=GivenValidator)
+    extra: dict[str, str] = field(default_factory=dict)
+    wrap_hub: Callable[[Hub], Hub] = lambda hub: hub
+    wrap_registry: Callable[[Registry], Registry] = lambda registry: registry
+    token: str | None = TOKEN
+    template: Path | None = None
+    """An empty registry to begin with a copy of, since making one costs a process."""
+
+    def __post_init__(self) -> None:
+        """Make folders, registry and client."""
+        for name in ("train", "base", "state"):
+            (self.tmp / name).mkdir(parents=True, exist_ok=True)
+        (self.tmp / "base" / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+        self.client = HubClient(self.endpoint, self.token, xet=False, ca_file=None, proxy=None, deadline=30.0)
+        self.path = self.tmp / "state" / "registry.db"
+        self.reopen()
+
+    @property
+    def config(self) -> Config:
+        """The parsed configuration."""
+        return parse(config_text(self.tmp, self.endpoint, **self.extra), "test.yaml")
+
+    def reopen(self) -> None:
+        """Open the registry again, as a process that was just started does."""
+        if self.template is not None and not self.path.exists():
+            shutil.copy(self.template, self.path)
+        prepare(self.path)
+        self.registry = open_registry(self.path, clock=self.clock)
+        self.registry.reclaim(self.publisher)
+        self.host = Host(
+            config=self.config,
+            registry=self.wrap_registry(self.registry),
+            hub=lambda: self.wrap_hub(self.client),
+            validator=self.validator,
+            spool=Spool(self.tmp / "state" / "spool"),
+            publisher=self.publisher,
+            clock=self.clock,
+            monotonic=self.clock,
+            user="trainer",
+            index=self.tmp / "state" / "index.json",
+        )
+        self.host.spool.prepare()
+
+    def lose_registry(self) -> None:
+        """Lose the registry's file."""
+        self.registry.close()
+        for path in self.path.parent.glob("registry.db*"):
+            path.unlink()
+        self.reopen()
+
+    def close(self) -> None:
+        """Give back the file and the connections."""
+        self.registry.close()
+        self.client.close()
+
+    def with_token(self, token: str | None) -> None:
+        """Go on with another token."""
+        self.client = HubClient(self.endpoint, token, xet=False, ca_file=None, proxy=None, deadline=30.0)
+        self.host = replace(self.host, hub=lambda: self.wrap_hub(self.client))

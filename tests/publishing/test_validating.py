@@ -1,0 +1,105 @@
+"""validate: verdicts, workers that die, bases that are missing, and appeals."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from adapterd import operate
+from adapterd.core.reasons import reason
+from adapterd.core.version import AdapterVersion, Stage
+from adapterd.ports import DeviceBusy, WorkerDied
+from helpers.hosts import World
+from publishing.conftest import stage
+from publishing.lines import drive
+from publishing.test_refusals import drive_only_validation
+
+
+def _now(world: World, version: AdapterVersion) -> AdapterVersion:
+    found = world.registry.version(version.id)
+    assert found is not None
+    return found
+
+
+def test_a_rejected_version_never_reaches_the_hub_and_retry_appeals(world: World, adapter: str) -> None:
+    """A finding rejects with its report; `retry` appends a second report under today's policy."""
+    good = world.validator.result
+    world.validator.result = replace(good, findings=(reason("non_finite", "3 tensors hold NaN"),))
+    version = stage(world, adapter, 1)
+    drive(world)
+    found = _now(world, version)
+    assert (found.stage, found.reason) == (Stage.REJECTED, "non_finite")
+    world.validator.result = good
+    assert operate.retry(world.host, version.label, "tester", "it was the disk") == [version.label]
+    drive(world)
+    assert _now(world, version).stage is Stage.PUBLISHED
+    assert [v.verdict for v in world.registry.validations(version.id)] == ["rejected", "passed"]
+
+
+def test_a_worker_that_dies_is_tried_again_and_then_stalls_by_name(world: World, adapter: str) -> None:
+    """Two deaths stall the version with the cause; it is never rejected."""
+    world.validator.raises = WorkerDied("the worker ended by SIGSEGV", cause="worker_crashed", log_tail="boom")
+    version = stage(world, adapter, 1)
+    drive(world)
+    found = _now(world, version)
+    assert (found.stage, found.stalled, found.reason) == (Stage.STAGED, True, "worker_crashed")
+    assert len(world.validator.asked) == 2
+    assert any(e.kind == "worker_died" for e in world.registry.events(version.id))
+
+
+def test_a_busy_device_is_waited_for_without_counting(world: World, adapter: str) -> None:
+    """Training has the GPU: the version waits, and attempts do not grow."""
+    world.validator.raises = DeviceBusy("no room on cuda:0")
+    version = stage(world, adapter, 1)
+    drive_only_validation(world)
+    found = _now(world, version)
+    assert (found.reason, found.attempts, found.stalled) == ("device_busy", 0, False)
+    assert found.due_at > world.clock.now
+    world.validator.raises = None
+    drive(world)
+    assert _now(world, version).stage is Stage.PUBLISHED
+
+
+def test_a_base_that_is_not_at_hand_stalls_with_the_remedy(make_world: Callable[..., World], adapter: str) -> None:
+    """Nothing is downloaded unasked; once the base is listed, `retry` goes on."""
+    world = make_world()
+    world.extra["base_models"] = "[]"
+    world.reopen()
+    version = stage(world, adapter, 1)
+    drive(world)
+    assert (_now(world, version).reason, _now(world, version).stalled) == ("base_not_at_hand", True)
+    assert "base fetch" in _now(world, version).hint
+    del world.extra["base_models"]
+    world.reopen()
+    operate.retry(world.host, adapter, "tester", "")
+    drive(world)
+    assert _now(world, version).stage is Stage.PUBLISHED
+
+
+def test_a_series_that_changes_its_task_stalls(world: World, adapter: str) -> None:
+    """The second version of an adapter has another task: it waits for a person, the first stays."""
+    from helpers.adapters import write_adapter  # noqa: PLC0415
+
+    stage(world, adapter, 1)
+    drive(world)
+    run = world.tmp / "train" / "run-2"
+    write_adapter(run, seed=2, task_type="SEQ_CLS")
+    version = stage(world, adapter, 2, keep=True)
+    drive(world)
+    assert (_now(world, version).reason, _now(world, version).stalled) == ("series_changed", True)
+
+
+@pytest.mark.parametrize("order", [(10, None), (None,)], ids=["checkpoint first", "final alone"])
+def test_a_checkpoint_is_superseded_by_its_final_where_only_finals_are_wanted(
+    make_world: Callable[..., World], adapter: str, order: tuple[int | None, ...]
+) -> None:
+    """Asked for by hand under `checkpoints: final`, it gives way to the final that passed before it was published."""
+    world = make_world()
+    world.extra["roots"] = f"[{{path: {world.tmp}/train, checkpoints: final}}]"
+    world.reopen()
+    versions = [stage(world, adapter, 1, step=step, content=index) for index, step in enumerate(order)]
+    drive_only_validation(world)
+    drive(world)
+    assert _now(world, versions[-1]).stage is Stage.PUBLISHED
+    for earlier in versions[:-1]:
+        assert _now(world, earlier).stage is Stage.SUPERSEDED

@@ -1,0 +1,135 @@
+"""The daemon as its operator meets it: a process with signals, exit codes, a page and a log."""
+
+import json
+import re
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from helpers.adapters import write_adapter
+from watch.conftest import Daemon, Site, get, until
+
+Watch = Callable[..., Daemon]
+
+
+def test_sigterm_ends_it_with_zero_and_sighup_reads_the_configuration_again(site: Site, watch: Watch) -> None:
+    """A second root joins at SIGHUP; a broken file is refused, and the old configuration stays in force."""
+    (site.tmp / "more").mkdir()
+    daemon = watch().ready()
+    site.configure(roots=f"[{{path: {site.tmp}/train}}, {{path: {site.tmp}/more}}]")
+    daemon.process.send_signal(signal.SIGHUP)
+    until(lambda: "configuration_reloaded" in daemon.said(), "reloaded")
+    site.config.write_text("hub: {namespace: acme}\nrotos: []\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    until(lambda: "configuration_refused" in daemon.said(), "refused")
+    write_adapter(site.tmp / "more" / "late-support")
+    until(lambda: "late-support" in site.states(), "the new root is watched")
+    assert daemon.stop() == 0
+    assert "Traceback" not in daemon.said()
+
+
+def test_what_lies_there_is_baseline_and_a_new_directory_is_taken_in(site: Site, watch: Watch) -> None:
+    """Nothing of the backlog is published; a directory without a base at hand stalls with its hint, nothing is lost."""
+    site.configure(base_models="[]")
+    write_adapter(site.tmp / "train" / "legacy-run")
+    daemon = watch().ready()
+    until(lambda: site.states().get("legacy-run") == "baseline", "baseline")
+    write_adapter(site.tmp / "train" / "support-run", seed=1)
+    until(lambda: "base_not_at_hand" in daemon.said(), "stalled")
+    status = site.run("status", "--config", str(site.config))
+    assert "base_not_at_hand" in status.stdout
+    assert site.states() == {"legacy-run": "baseline", "support-run": "settled"}
+    assert daemon.stop() == 0
+
+
+def test_the_page_answers_on_loopback(site: Site, watch: Watch) -> None:
+    """/healthz, /readyz, /metrics and the page, at the address that the log names."""
+    site.configure(status="{listen: '127.0.0.1:0'}")
+    daemon = watch().ready()
+    until(lambda: "status_page_on" in daemon.said(), "the page")
+    (url,) = re.findall(r"http://127\.0\.0\.1:\d+", daemon.said().split("status_page_on")[1])[:1] or re.findall(
+        r'"url": ?"(http://127\.0\.0\.1:\d+)', daemon.said()
+    )
+    until(lambda: get(url, "/healthz")[0] == 200, "healthy")
+    assert get(url, "/readyz")[0] == 200
+    assert "adapterd_versions" in get(url, "/metrics")[1]
+    assert "<html" in get(url, "/")[1]
+    assert daemon.stop() == 0
+
+
+def test_a_second_daemon_on_one_registry_is_refused(site: Site, watch: Watch) -> None:
+    """It ends at once with the pid of the first, and the first goes on."""
+    first = watch().ready()
+    second = site.run("watch", "--config", str(site.config))
+    assert second.returncode == 78
+    assert str(first.process.pid) in second.stderr
+    assert "Try:" in second.stderr
+    assert first.process.poll() is None
+
+
+def test_a_missing_registry_is_refused_and_rebuilt_on_demand(site: Site, watch: Watch) -> None:
+    """With instance.json there and the registry gone the daemon does not guess; `registry rebuild` makes it start."""
+    assert watch().ready().stop() == 0
+    for path in site.registry.parent.glob("registry.db*"):
+        path.unlink()
+    refused = site.run("watch", "--config", str(site.config))
+    assert refused.returncode == 78
+    assert "registry rebuild" in refused.stderr
+    rebuilt = site.run("registry", "rebuild", "--config", str(site.config))
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    site.tmp.joinpath("daemon.log").unlink()
+    assert watch().ready().stop() == 0
+
+
+def test_a_file_that_is_no_registry_is_refused(site: Site) -> None:
+    """Whatever it is, it is not overwritten."""
+    site.registry.parent.mkdir(parents=True)
+    site.registry.write_bytes(b"not a database at all" * 100)
+    refused = site.run("watch", "--config", str(site.config))
+    assert refused.returncode == 78
+    assert "Try:" in refused.stderr
+    assert site.registry.read_bytes().startswith(b"not a database")
+
+
+def test_a_wrong_configuration_ends_with_78_and_its_line(site: Site) -> None:
+    """The supervisor must not start it again: file, line, key and hint."""
+    site.config.write_text("hub: {namespace: acme}\nrotos: []\n")
+    refused = site.run("watch", "--config", str(site.config))
+    assert refused.returncode == 78
+    assert "adapterd.yaml:2" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_beside_a_command_it_drains_and_returns_the_commands_exit_code(site: Site) -> None:
+    """`watch -- CMD`: what CMD wrote is taken in after it ended, and its code is the daemon's."""
+    script = site.tmp / "train.py"
+    tests = Path(__file__).parents[1]
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(tests)!r})\n"
+        "from pathlib import Path\nfrom helpers.adapters import write_adapter\n"
+        f"write_adapter(Path({str(site.tmp)!r}) / 'train' / 'sql-run', seed=5)\nsys.exit(7)\n"
+    )
+    site.configure(base_models="[]")
+    done = site.run("watch", "--config", str(site.config), "--", sys.executable, str(script))
+    assert done.returncode == 7, done.stderr
+    assert site.states() == {"sql-run": "settled"}
+
+
+def test_a_root_that_is_not_there_is_waited_for(site: Site, watch: Watch) -> None:
+    """The daemon starts without it, says so, and takes in what appears with it."""
+    site.configure(roots=f"[{{path: {site.tmp}/later}}]", base_models="[]")
+    daemon = watch().ready()
+    until(lambda: "root_missing" in daemon.said(), "said")
+    write_adapter(site.tmp / "later" / "billing-run")
+    until(lambda: site.states().get("billing-run") == "settled", "taken in")
+    assert daemon.stop() == 0
+
+
+def test_the_log_is_json_where_nobody_looks(watch: Watch) -> None:
+    """Each line is an object with schema, time, level and event."""
+    daemon = watch().ready()
+    daemon.stop()
+    lines = [json.loads(line) for line in daemon.said().splitlines()]
+    assert {"daemon_started", "daemon_stopped"} <= {line["event"] for line in lines}
+    assert all({"schema", "timestamp", "level"} <= line.keys() for line in lines)
