@@ -141,7 +141,7 @@ class Daemon:
                     answer = do(request)
                     outcome = "done"
                 finally:
-                    said = (request.do, request.arguments, request.reason, outcome)
+                    said = (request.do, request.arguments, logs.redact(request.reason), outcome)
                     self._audit.append(Entry(time.time(), request.uid, request.user, *said))
                 self.wake()
                 return answer

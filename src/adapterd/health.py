@@ -75,7 +75,7 @@ class Health:
                     "failures": lane.failures,
                     "busy_with": lane.busy_with,
                 }
-                for name, lane in self.lanes.items()
+                for name, lane in list(self.lanes.items())
             },
             "roots": [
                 {
@@ -87,8 +87,8 @@ class Health:
                     "events": root.events,
                     "scan_seconds": root.scan_seconds,
                 }
-                for root in self.roots.values()
+                for root in list(self.roots.values())
             ],
-            "problems": {code: {"message": m, "hint": h} for code, (m, h) in self.problems.items()},
+            "problems": {code: {"message": m, "hint": h} for code, (m, h) in list(self.problems.items())},
             "counters": dict(self.counters),
         }

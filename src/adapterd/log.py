@@ -16,8 +16,13 @@ from json import dumps
 from typing import Literal, TextIO
 from urllib.parse import quote, quote_plus
 
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+# structlog imports rich where it is installed, for tracebacks that are never shown here: 4 MiB of a daemon's memory.
+_RICH_IS_ABSENT = sys.modules.setdefault("rich", None) is None  # type: ignore[arg-type] # import's word for absent
+import structlog  # noqa: E402 - after that
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger  # noqa: E402 - the same
+
+if _RICH_IS_ABSENT:
+    del sys.modules["rich"]
 
 Format = Literal["auto", "console", "json"]
 

@@ -15,13 +15,15 @@ from adapterd.core import publication as pub
 from adapterd.core.errors import AdapterdError
 from adapterd.core.index import render
 from adapterd.core.version import AdapterVersion, Stage
-from adapterd.ports import AddBytes, Draft, Hub, NotFound, RepoRecord
+from adapterd.ports import AddBytes, ChannelRecord, Draft, Hub, NotFound, RepoRecord
 from adapterd.steps import repo as repos
 from adapterd.steps.host import Host
 
 
 class UnknownVersionError(AdapterdError):
     """Nothing in the registry answers to the name."""
+
+    exit = 5
 
 
 def find(host: Host, reference: str) -> list[AdapterVersion]:
@@ -159,7 +161,18 @@ def _rebuild_repo(host: Host, hub: Hub, adapter: str) -> int:
         manifest = json.loads(hub.read(adapter, commit, pub.MANIFEST))
         _restore(host, adapter, manifest, number, commit)
     host.registry.save_repo(record)
+    for channel in host.config.channels:
+        if head := refs.branches.get(channel):
+            _restore_channel(host, hub, adapter, channel, head)
     return len(numbers)
+
+
+def _restore_channel(host: Host, hub: Hub, adapter: str, channel: str, head: str) -> None:
+    """A branch's history is its channel's history: what it holds, and the highest that it ever held."""
+    said = [t for c in hub.log(adapter, head) if (t := pub.trailers(c.message)) and t.channel == channel]
+    if said:
+        highest = max(t.number for t in said)
+        host.registry.save_channel(ChannelRecord(adapter, channel, said[0].number, head, highest))
 
 
 def _restore(host: Host, adapter: str, manifest: dict[str, Any], number: int, commit: str) -> None:

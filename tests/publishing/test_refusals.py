@@ -203,7 +203,7 @@ def test_a_channel_that_somebody_moved_stalls_and_the_version_is_published_all_t
     drive(world)
     head = world.client.refs(adapter).branches["main"]
     other = [AddBytes("adapter_config.json", b"{}")]
-    world.client.commit(adapter, "main", head, other, "by hand")  # type: ignore[arg-type]  # a list of one kind
+    world.client.commit(adapter, "main", head, other, "by hand")
     second = stage(world, adapter, 2)
     drive(world)
     assert _now(world, second).stage is Stage.PUBLISHED

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adapterd.cli.say import line
-from adapterd.cli.verbs.progress import progress
 from adapterd.cli.verbs.settings import path_of, seconds_of
 
 
@@ -21,6 +20,7 @@ def sync(config: Path | None, directories: Sequence[Path], max_wait: str | None)
     path = path_of(config)
     seconds = None if max_wait is None else seconds_of(max_wait, "--max-wait")
     from adapterd.cli.exits import MEANING, Exit  # noqa: PLC0415 - beside its only use
+    from adapterd.cli.verbs.progress import progress  # noqa: PLC0415 - rich, which a daemon does without
     from adapterd.drain import sync as drain  # noqa: PLC0415 - it brings the registry along
 
     with progress("looking at the roots") as say:

@@ -1,0 +1,98 @@
+"""What follows the registry: the index document, the index repo, and a registry that is made anew."""
+
+import json
+from collections.abc import Callable
+
+from adapterd import operate
+from adapterd.core.version import Stage
+from adapterd.ports import AddBytes
+from adapterd.steps import export
+from helpers.hosts import World
+from publishing.conftest import stage
+from publishing.lines import audit, drive
+
+
+def test_the_index_document_shows_versions_and_channels(world: World, adapter: str) -> None:
+    """Tags, commits, identities and serving names of what is published, and where each channel stands."""
+    version = stage(world, adapter, 1)
+    drive(world)
+    export.export(world.host)
+    document = json.loads(world.host.index.read_bytes())
+    entry = document["adapters"][adapter]
+    found = world.registry.version(version.id)
+    assert found is not None
+    assert entry["channels"] == {"main": "v1"}
+    assert entry["versions"]["v1"]["commit"] == found.commit
+    assert entry["versions"]["v1"]["identity"] == version.identity
+    assert document["generation"] == world.registry.generation() == export.written_generation(world.host)
+
+
+def test_the_index_repo_has_one_file_per_adapter_and_is_written_only_when_it_changed(
+    make_world: Callable[..., World], adapter: str
+) -> None:
+    """A second export without a change makes no commit."""
+    world = make_world()
+    world.extra["hub"] = (
+        f"{{endpoint: '{world.endpoint}', namespace: acme, index_repo: index-{adapter[-3:].strip('-')}}}"
+    )
+    world.reopen()
+    stage(world, adapter, 1)
+    drive(world)
+    parts = export.entries(world.registry, world.publisher)
+    assert export.export_to_hub(world.host, parts) is True
+    assert export.export_to_hub(world.host, parts) is False
+    repo = f"acme/{world.host.config.hub.index_repo}"
+    path = f"adapters/{adapter.split('/')[1]}.json"
+    assert json.loads(world.client.read(repo, "main", path))["versions"].keys() == {"v1"}
+
+
+def test_another_publishers_file_in_the_index_repo_is_left_alone(
+    make_world: Callable[..., World], adapter: str
+) -> None:
+    """A file that names another publisher is not written over."""
+    world = make_world()
+    world.extra["hub"] = (
+        f"{{endpoint: '{world.endpoint}', namespace: acme, index_repo: shared-{adapter[-2:].strip('-')}}}"
+    )
+    world.reopen()
+    repo = f"acme/{world.host.config.hub.index_repo}"
+    path = f"adapters/{adapter.split('/')[1]}.json"
+    world.client.create_repo(repo, private=True)
+    head = world.client.refs(repo).branches["main"]
+    theirs = b'{"publisher": "somebody-else"}\n'
+    world.client.commit(repo, "main", head, [AddBytes(path, theirs)], "theirs")
+    stage(world, adapter, 1)
+    drive(world)
+    assert export.export_to_hub(world.host, export.entries(world.registry, world.publisher)) is False
+    assert world.client.read(repo, "main", path) == theirs
+
+
+def test_a_rebuilt_registry_knows_what_the_hub_holds_and_stages_what_it_lacks(world: World, adapter: str) -> None:
+    """Numbers and commits come back from the Hub; a version that was only in the spool is published after them."""
+    one, two = stage(world, adapter, 1, step=5), stage(world, adapter, 2)
+    drive(world)
+    three = stage(world, adapter, 3)
+    world.lose_registry()
+    lines: list[str] = []
+    restored, staged = operate.rebuild(world.host, [adapter], lines.append)
+    assert (restored, staged) == (2, 1)
+    assert lines == [f"{adapter}: 2 versions"]
+    (main,) = world.registry.channels(adapter)
+    assert (main.channel, main.number, main.highest) == ("main", 2, 2)
+    drive(world)
+    assert audit([world], adapter, [one, two, three]) == [1, 2, 3]
+    assert {v.number for v in world.registry.versions(adapter, Stage.PUBLISHED)} == {1, 2, 3}
+
+
+def test_what_is_sighted_again_after_a_rebuild_is_no_new_version(world: World, adapter: str) -> None:
+    """The directory still lies there: asked for again, it is a sighting of the version that the Hub holds."""
+    one = stage(world, adapter, 1)
+    drive(world)
+    world.lose_registry()
+    operate.rebuild(world.host, [adapter], lambda _: None)
+    again = stage(world, adapter, 1, keep=True)
+    drive(world)
+    assert audit([world], adapter, [one]) == [1]
+    found = world.registry.version(again.id)
+    assert found is not None
+    assert found.number == 1
