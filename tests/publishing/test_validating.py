@@ -103,3 +103,16 @@ def test_a_checkpoint_is_superseded_by_its_final_where_only_finals_are_wanted(
     assert _now(world, versions[-1]).stage is Stage.PUBLISHED
     for earlier in versions[:-1]:
         assert _now(world, earlier).stage is Stage.SUPERSEDED
+
+
+def test_a_base_that_left_the_host_since_does_not_hold_a_validated_version_back(
+    make_world: Callable[..., World], adapter: str
+) -> None:
+    """The report says in which base at which commit it passed; publishing needs no more."""
+    world = make_world()
+    version = stage(world, adapter, 1)
+    drive_only_validation(world)
+    (world.tmp / "base" / "config.json").unlink()
+    (world.tmp / "base").rmdir()
+    drive(world)
+    assert _now(world, version).stage is Stage.PUBLISHED

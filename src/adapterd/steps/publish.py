@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapterd.bases import BaseMissingError, base_license
+from adapterd.bases import BaseMissingError
 from adapterd.core import card
 from adapterd.core import publication as pub
 from adapterd.core import verdict as judge
@@ -33,7 +33,7 @@ from adapterd.ports import (
     Validation,
 )
 from adapterd.roots import SettleError, header_of
-from adapterd.spool import Snapshot, weights_bytes
+from adapterd.spool import Snapshot
 from adapterd.steps import repo as repos
 from adapterd.steps.host import Host
 from adapterd.steps.validate import base_of, passed, policy_of, root_of, superseding
@@ -84,8 +84,24 @@ def publish(host: Host, claim: Claim) -> Outcome:
 def _prepare(host: Host, version: AdapterVersion) -> Prepared:
     """Re-hash the snapshot, and find the rules of today."""
     snapshot = host.spool.snapshot(version.adapter, version.tree)
-    base = base_of(host, version, snapshot, root_of(host, version))
+    try:
+        base = base_of(host, version, snapshot, root_of(host, version))
+    except BaseMissingError:
+        # Validated already: that the base has left this host since is no reason to hold the version back.
+        recorded = _recorded_base(host, version)
+        if recorded is None:
+            raise
+        base = recorded
     return Prepared(version, snapshot, base, policy_of(host.config, base))
+
+
+def _recorded_base(host: Host, version: AdapterVersion) -> BaseModel | None:
+    """The base model that the newest passing report on the version's tree was about."""
+    rows = [v for v in host.registry.validations(version.id) if v.tree == version.tree and v.verdict == "passed"]
+    if not rows:
+        return None
+    terms = rows[-1].report["policy_terms"]
+    return BaseModel("" if terms["base"] == "local" else terms["base"], terms["revision"], "", terms["dtype"])
 
 
 def _commit(
@@ -230,7 +246,7 @@ def _facts(host: Host, prepared: Prepared) -> card.Facts:
     version, snapshot, base = prepared.version, prepared.snapshot, prepared.base
     policy = judge.policy_id(prepared.policy)
     validation = latest(host, version, policy)
-    folder = Path(base.path)
+    measured = validation.report["measurements"]
     sightings = host.registry.sightings(version.id)
     checkpoint = (
         next((Path(s.path).name for s in sightings if s.checkpoint is not None), "") if not version.final else ""
@@ -245,8 +261,8 @@ def _facts(host: Host, prepared: Prepared) -> card.Facts:
             base.id,
             base.revision,
             str(validation.report.get("base_fingerprint", "")),
-            base_license(folder),
-            weights_bytes(folder),
+            str(measured.get("base_license", "")),
+            int(measured.get("base_bytes", 0)),
         ),
         publisher=host.publisher,
         policy=policy,

@@ -7,7 +7,7 @@ dies is never a rejection.
 from dataclasses import replace
 from pathlib import Path
 
-from adapterd.bases import BaseMissingError, locate
+from adapterd.bases import BaseMissingError, base_license, locate
 from adapterd.config import Config, Root
 from adapterd.core import verdict as judge
 from adapterd.core.naming import is_commit
@@ -57,7 +57,9 @@ def validate(host: Host, claim: Claim) -> Outcome:
 def _decided(
     host: Host, version: AdapterVersion, policy: judge.Policy, base: BaseModel, result: ProbeResult
 ) -> Outcome:
-    result = replace(result, measurements={**result.measurements, "base_bytes": weights_bytes(Path(base.path))})
+    folder = Path(base.path)
+    of_base = {"base_bytes": weights_bytes(folder), "base_license": base_license(folder)}
+    result = replace(result, measurements={**result.measurements, **of_base})
     decided = judge.decide(result.findings, result.measurements, policy.limits)
     report = judge.report(decided, policy, result)
     row = Validation(version.id, version.tree, judge.policy_id(policy), decided.verdict, report, host.clock())
