@@ -214,11 +214,11 @@ class Daemon:
                     "rejected_under_older_policy", version=version.label, hint=f"adapterd retry {version.label}"
                 )
 
-    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+    def run(self, until: Callable[[], bool] | None = None) -> None:
         """Ping the service manager and reload on demand, until stopped or `until` is true; then stop everything."""
         interval = self._notify.watchdog_interval()
-        pause = min(interval or 5.0, 5.0)
-        while not self.stopping.is_set() and not until():
+        pause = min(interval or 5.0, 5.0 if until is None else 0.5)
+        while not (self.stopping.is_set() or (until is not None and until())):
             self._main.wait(pause)
             if self.reloading.is_set():
                 self.reloading.clear()

@@ -3,6 +3,8 @@
 import os
 import sys
 import traceback
+from contextlib import suppress
+from typing import NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -34,13 +36,13 @@ def main() -> int:
     """Run the command line of this process; the exit code."""
     try:
         code = int(app(prog_name="adapterd", standalone_mode=False) or 0)
+        if code == Exit.INTERRUPTED:  # typer's word for Ctrl-C
+            _leave()
         sys.stdout.flush()
     except TyperException as error:  # of the command line itself
         return misused(error)
-    except typer.Abort:
-        return Exit.INTERRUPTED
-    except KeyboardInterrupt:
-        return Exit.INTERRUPTED
+    except (typer.Abort, KeyboardInterrupt):
+        _leave()
     except (ReaderGoneError, BrokenPipeError):
         # Whoever read our output has seen enough; the interpreter must not flush into the closed pipe at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -48,6 +50,17 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - the one place where errors become words
         return report(error)
     return code
+
+
+def _leave() -> NoReturn:
+    """End at once after Ctrl-C.
+
+    The interrupted call may have left a lock of its library held, on which the library's own clean-up would wait.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(Exit.INTERRUPTED)
 
 
 def misused(error: TyperException) -> Exit:

@@ -41,9 +41,9 @@ def check(given: Path | None, *, as_json: bool) -> int:
     if token:
         say.line(f"token from {token.source}")
     if token and token.warning:
-        say.complain(token.warning)
+        say.complain(f"warning: {token.warning}")
     if missing:
-        say.complain(missing.message, missing.hint)
+        say.complain(f"warning: {missing.message}", missing.hint)
     return Exit.DONE
 
 

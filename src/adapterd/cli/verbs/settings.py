@@ -120,8 +120,11 @@ def hub_of(given: Path | None, endpoint: str | None = None) -> Iterator["HubClie
     )
     try:
         yield client
-    finally:
+    except Exception:
         client.close()
+        raise
+    # After Ctrl-C it stays open: the call that was interrupted may hold a lock that closing needs.
+    client.close()
 
 
 def _token(config: Config | None) -> str | None:

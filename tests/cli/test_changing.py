@@ -1,0 +1,119 @@
+"""retry and adopt: by the daemon where one runs, else here, under the writer's lock and in the audit log."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from adapterd.cli.app import app
+from adapterd.cli.exits import UsageFaultError
+from adapterd.control import ControlError, ControlServer, Handler, Request
+from adapterd.core.errors import AdapterdError
+from adapterd.ports import RegistryError
+from adapterd.registry import acquire, open_reader
+
+
+def run(host: Path, *arguments: str) -> str:
+    """Run a verb in this process; what it wrote to standard output."""
+    done = CliRunner().invoke(app, [*arguments, "--config", str(host)], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.stdout
+
+
+@pytest.fixture
+def asked(host: Path) -> Iterator[list[Request]]:
+    """A daemon's control socket that remembers what it was asked."""
+    requests: list[Request] = []
+
+    def remember(answer: dict[str, Any]) -> Handler:
+        def handler(request: Request) -> dict[str, Any]:
+            requests.append(request)
+            return answer
+
+        return handler
+
+    handlers = {"retry": remember({"retried": ["acme/support@id:3333"]}), "adopt": remember({"commit": "d" * 40})}
+    with ControlServer(host.parent / "run" / "control.sock", handlers):
+        yield requests
+
+
+def test_a_daemon_is_asked(host: Path, asked: list[Request]) -> None:
+    """The reference and the reason go over the socket; what moved is told."""
+    assert "acme/support@id:3333 goes again" in run(
+        host, "retry", "acme/support@id:33333333", "--reason", "base is here"
+    )
+    assert "adopted, recorded in commit dddddddddddd" in run(host, "adopt", "acme/support")
+    assert [(r.do, dict(r.arguments), r.reason) for r in asked] == [
+        ("retry", {"reference": "acme/support@id:33333333"}, "base is here"),
+        ("adopt", {"adapter": "acme/support"}, ""),
+    ]
+
+
+def test_a_directory_goes_by_its_absolute_path(
+    host: Path, asked: list[Request], whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory may be named as a person types it; --all is one request for everything."""
+    monkeypatch.chdir(whole.parent)
+    run(host, "retry", whole.name)
+    run(host, "retry", "./run-1")
+    run(host, "retry", "--all")
+    assert [r.arguments["reference"] for r in asked] == [str(whole), str(whole), "--all"]
+
+
+def test_a_refusal_of_the_daemon_keeps_its_code(host: Path) -> None:
+    """What the daemon's handler raises reaches the person with its hint and its exit code."""
+
+    def refuse(_: Request) -> Any:  # noqa: ANN401 - a handler
+        raise AdapterdError("the registry knows no acme/x", "look again")
+
+    with (
+        ControlServer(host.parent / "run" / "control.sock", {"retry": refuse}),
+        pytest.raises(ControlError, match="knows no acme/x") as caught,
+    ):
+        run(host, "retry", "acme/x")
+    assert (caught.value.hint, caught.value.exit) == ("look again", 4)
+
+
+def test_without_a_daemon_it_is_done_here(host: Path) -> None:
+    """The stalled version moves again, and the audit log says who did what and why."""
+    said = run(host, "retry", "acme/support@id:33333333", "--reason", "base is here")
+    assert "acme/support@id:333333333333 goes again" in said
+    with open_reader(host.parent / "state" / "registry.db") as registry:
+        version = registry.find("acme/support", identity="33333333")
+        assert version is not None
+        assert (str(version.stage), version.stalled, version.reason) == ("staged", False, "")
+    (line,) = (host.parent / "state" / "audit.jsonl").read_text().splitlines()
+    entry = json.loads(line)
+    assert (entry["do"], entry["reason"], entry["outcome"]) == ("retry", "base is here", "done")
+    assert entry["arguments"] == {"reference": "acme/support@id:33333333"}
+
+
+def test_all_means_everything_stalled_or_rejected(host: Path) -> None:
+    """Versions and directories; a second time there is nothing left."""
+    said = run(host, "retry", "--all")
+    assert "id:222222222222 goes again" in said
+    assert "id:333333333333 goes again" in said
+    assert "odd goes again" in said
+    assert "nothing to retry" in run(host, "retry", "--all")
+
+
+def test_two_writers_never_meet(host: Path) -> None:
+    """While another process holds the writer's lock and no socket answers, nothing is changed."""
+    with acquire(host.parent / "state" / "registry.db"), pytest.raises(RegistryError, match="another adapterd"):
+        run(host, "retry", "--all")
+
+
+def test_retry_takes_names_or_all_and_not_both(host: Path) -> None:
+    """Neither and both are usage errors."""
+    for arguments in (["retry"], ["retry", "--all", "acme/support"]):
+        with pytest.raises(UsageFaultError):
+            run(host, *arguments)
+
+
+def test_only_a_lost_registry_is_rebuilt(host: Path) -> None:
+    """A registry that is there is never overwritten."""
+    with pytest.raises(RegistryError, match="only a lost one is rebuilt"):
+        run(host, "registry", "rebuild")

@@ -1,0 +1,128 @@
+"""validate: a base model, a real worker process, adapters; and what needs neither."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, pre_tokenizers
+from typer.testing import CliRunner
+
+from adapterd.cli.app import app
+
+if TYPE_CHECKING:
+    from cli.conftest import Make, Type
+
+C, W = "adapter_config.json", "adapter_model.safetensors"
+
+LAYER = "model.layers.0."
+SHAPES = {
+    "model.embed_tokens.weight": (256, 16),
+    "model.norm.weight": (16,),
+    "lm_head.weight": (256, 16),
+    **{f"{LAYER}self_attn.{name}_proj.weight": (16, 16) for name in "qkvo"},
+    **{f"{LAYER}mlp.{name}_proj.weight": (16, 16) for name in ("gate", "up", "down")},
+    **{f"{LAYER}{name}_layernorm.weight": (16,) for name in ("input", "post_attention")},
+}
+BASE = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "vocab_size": 256,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+}
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A tiny Llama with random weights and a tokenizer of bytes, written without torch."""
+    folder = tmp_path / "base"
+    folder.mkdir()
+    random = np.random.default_rng(1)
+    tensors = {name: random.normal(0, 0.1, shape).astype("float32") for name, shape in SHAPES.items()}
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(BASE))
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({letter: place for place, letter in enumerate(letters)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    return folder
+
+
+def adapter(folder: Path, base: Path, spread: float) -> None:
+    """A LoRA adapter for the tiny Llama as PEFT writes it, naming the base by its path."""
+    folder.mkdir()
+    random = np.random.default_rng(2)
+    prefix = f"base_model.model.{LAYER}self_attn.q_proj"
+    a = random.normal(0, 0.1, (2, 16)).astype("float32")
+    b = random.normal(0, 1, (16, 2)).astype("float32") * np.float32(spread)
+    save_file({f"{prefix}.lora_A.weight": a, f"{prefix}.lora_B.weight": b}, folder / W, {"format": "pt"})
+    config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}
+    (folder / C).write_text(json.dumps({**config, "base_model_name_or_path": str(base)}))
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    """The lines of JSON."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_adapters_are_judged_in_their_base(adapterd: "Type", base: Path, tmp_path: Path) -> None:
+    """A trained adapter passes, one without effect is rejected; one line each, the worst gives the exit code.
+
+    Neither names a base on the command line: the path that the trainer wrote is there.
+    """
+    adapter(tmp_path / "trained", base, 0.1)
+    adapter(tmp_path / "untrained", base, 0.0)
+    done = adapterd("validate", "trained", "untrained", "--device", "cpu", "--json")
+    assert done.returncode == 3, done.stderr
+    trained, untrained = lines(done.stdout)
+    assert set(trained) == {"schema", "dir", "verdict", "reasons", "warnings", "measurements", "policy"}
+    assert (trained["dir"], trained["verdict"], trained["reasons"]) == (str(tmp_path / "trained"), "passed", [])
+    assert isinstance(trained["measurements"], dict)
+    assert trained["measurements"]["effect"] > 0
+    assert untrained["verdict"] == "rejected"
+    assert [reason["code"] for reason in untrained["reasons"]] == ["no_effect"]  # type: ignore[attr-defined]  # a list
+    assert trained["policy"] == untrained["policy"]
+    assert "validating" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "verdict", "code", "exit_code"),
+    [
+        ({C: True, "adapter_model.bin": b"pickle"}, "rejected", "pickle_only", 3),
+        ({C: True, W: b"short"}, "rejected", "bad_weights", 3),
+        ({"model.safetensors": b""}, "rejected", "full_model", 3),
+        ({C: b'{"peft_type": "LORA"}', W: True}, "stalled", "base_unknown", 4),
+        ({C: b'{"peft_type": "LORA", "base_model_name_or_path": "/nowhere"}', W: True}, "stalled", "base_unknown", 4),
+        ({C: True, W: True}, "stalled", "base_not_at_hand", 4),
+    ],
+)
+def test_what_needs_no_worker_is_judged_at_once(
+    make: "Make", files: Mapping[str, bytes | bool], verdict: str, code: str, exit_code: int
+) -> None:
+    """What the files alone tell is a rejection; a base that is not to be had waits for a person."""
+    done = CliRunner().invoke(app, ["validate", str(make("it", files)), "--json"], catch_exceptions=False)
+    (line,) = lines(done.stdout)
+    assert (line["verdict"], done.exit_code) == (verdict, exit_code)
+    assert isinstance(line["reasons"], list)
+    (why,) = line["reasons"]
+    assert why["code"] == code
+    assert why["message"]
+    assert why["hint"]
+
+
+def test_a_worker_that_dies_is_no_rejection(make: "Make", tmp_path: Path) -> None:
+    """One that is killed at its deadline leaves the adapter stalled; the plain form says so."""
+    folder = make("it", {C: True, W: True})
+    (tmp_path / "base").mkdir()
+    arguments = ["validate", str(folder), "--base", str(tmp_path / "base"), "--deadline", "1ms"]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 4
+    assert "it: stalled\n  worker_timeout: the worker was killed after 0.001 s" in done.stdout
