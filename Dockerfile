@@ -66,8 +66,9 @@ FROM runtime AS host
 COPY --from=build-host /opt/adapterd /opt/adapterd
 VOLUME ["/var/lib/adapterd"]
 # Change it together with status.listen.
-ENV ADAPTERD_HEALTH_URL=http://127.0.0.1:9464/healthz \
-    ADAPTERD_CONFIG=/etc/adapterd/adapterd.yaml
+ENV ADAPTERD_HEALTH_URL=http://127.0.0.1:9464/healthz
+# For verbs run by hand in the container.
+ENV ADAPTERD_CONFIG=/etc/adapterd/adapterd.yaml
 # The answer is bad when the daemon's loop has not turned lately. No proxy: the address is this container's own.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=180s --retries=3 \
   CMD ["/opt/adapterd/bin/python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open(os.environ['ADAPTERD_HEALTH_URL'], timeout=5)"]

@@ -23,6 +23,9 @@ from adapterd.steps.validate import validate
 
 log = get_logger(__name__)
 
+LONGEST_WAIT = 3600.0
+"""No wait is longer, however long the Hub asks for: a due time much further away tells of a clock that jumped."""
+
 CONFLICT_WAIT = 2.0
 """Seconds until a version whose world moved between looking and acting looks again."""
 
@@ -58,7 +61,7 @@ def turn(
     """
     schedule = host.config.schedule
     lease = schedule.lease + host.config.validation.deadline + host.config.hub.deadline
-    claim = host.registry.claim(arrow.stage, owner, host.clock(), lease, 2 * schedule.backoff_max)
+    claim = host.registry.claim(arrow.stage, owner, host.clock(), lease, 2 * longest_wait(host))
     if claim is None:
         return None
     working(claim.version.label)
@@ -67,10 +70,19 @@ def turn(
         if stopping() and not isinstance(outcome, (Advanced, Refused)):
             host.registry.release(claim)
         else:
-            _record(host, claim, outcome)
+            try:
+                _record(host, claim, outcome)
+            except Conflict as error:  # what the step saw of the version is no longer so
+                wait = Waiting(host.clock() + CONFLICT_WAIT, reason("conflict", error.message))
+                _record(host, claim, wait)
     except LostLease:
         log.warning("lease_lost", adapter=claim.version.adapter, step=arrow.name)
     return host.registry.version(claim.version.id)
+
+
+def longest_wait(host: Host) -> float:
+    """The longest time that anything is ever put off, in seconds."""
+    return max(host.config.schedule.backoff_max, LONGEST_WAIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +142,11 @@ def _record(host: Host, claim: Claim, outcome: Outcome | _Failed) -> None:
             level = log.warning if stage is Stage.REJECTED else log.info
             level("version_refused", stage=stage.value, reason=why.code, message=why.message, hint=why.hint, **said)
         case Waiting(until, why):
+            until = min(until, now + longest_wait(host))
             registry.wait(claim, until, why, now, failed=False)
             log.info("version_waits", reason=why.code, message=why.message, seconds=round(until - now, 1), **said)
         case _Failed(Waiting(until, why)):
+            until = min(until, now + longest_wait(host))
             registry.wait(claim, until, why, now, failed=True)
             log.info("version_waits", reason=why.code, message=why.message, seconds=round(until - now, 1), **said)
         case Stalled(why):

@@ -69,10 +69,12 @@ def stage(
     step: int | None = None,
     content: int | None = None,
     keep: bool = False,
+    asked: bool = True,
 ) -> AdapterVersion:
     """Write a checkpoint, or a final save where `step` is None, and take it in as a daemon would.
 
     `seed` names the run, and decides the content unless `content` does; with `keep` the directory is there already.
+    Unless `asked`, it comes to rest by itself, and the root must have been scanned before.
     """
     run = world.tmp / "train" / f"run-{seed}"
     folder = run / f"checkpoint-{step}" if step is not None else run
@@ -80,10 +82,13 @@ def stage(
         write_adapter(folder, seed=seed if content is None else 100 * seed + content, base=BASE)
     (run / "adapterd.yaml").write_text(f"adapter: {adapter.split('/')[1]}\n")
     root = world.host.config.roots[0]
-    rests = Rests()
-    # The first scan of a root is its baseline; what a person asks for is taken all the same.
-    seen = discover.scan(world.host, root, frozenset({str(folder)}))
-    settled = [settle(world.host, found, rests, now=True) for found in seen.pending]
-    versions = [s.version for s in settled if isinstance(s, Settled)]
+    rests, wanted = Rests(), frozenset({str(folder)} if asked else ())
+    versions: list[AdapterVersion] = []
+    for _ in range(2):
+        # The first scan of a root is its baseline; what a person asks for is taken all the same.
+        seen = discover.scan(world.host, root, wanted)
+        settled = [settle(world.host, found, rests, now=asked) for found in seen.pending]
+        versions += [s.version for s in settled if isinstance(s, Settled)]
+        world.clock.now += 10
     assert versions, settled
     return versions[-1]

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import pytest
-
 from adapterd import operate
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.ports import DeviceBusy, WorkerDied
+from adapterd.steps import discover
 from helpers.hosts import World
 from publishing.conftest import stage
 from publishing.lines import drive
@@ -89,20 +88,23 @@ def test_a_series_that_changes_its_task_stalls(world: World, adapter: str) -> No
     assert (_now(world, version).reason, _now(world, version).stalled) == ("series_changed", True)
 
 
-@pytest.mark.parametrize("order", [(10, None), (None,)], ids=["checkpoint first", "final alone"])
-def test_a_checkpoint_is_superseded_by_its_final_where_only_finals_are_wanted(
-    make_world: Callable[..., World], adapter: str, order: tuple[int | None, ...]
+def test_an_older_checkpoint_gives_way_to_its_final_unless_a_person_asked_for_it(
+    make_world: Callable[..., World], adapter: str
 ) -> None:
-    """Asked for by hand under `checkpoints: final`, it gives way to the final that passed before it was published."""
+    """Under `checkpoints: latest` what was not published yet is coalesced; asked for by hand, it comes back."""
     world = make_world()
-    world.extra["roots"] = f"[{{path: {world.tmp}/train, checkpoints: final}}]"
+    world.extra["roots"] = f"[{{path: {world.tmp}/train, checkpoints: latest}}]"
     world.reopen()
-    versions = [stage(world, adapter, 1, step=step, content=index) for index, step in enumerate(order)]
+    discover.scan(world.host, world.host.config.roots[0])
+    early = stage(world, adapter, 1, step=10, content=0, asked=False)
+    final = stage(world, adapter, 1, content=1, asked=False)
     drive_only_validation(world)
     drive(world)
-    assert _now(world, versions[-1]).stage is Stage.PUBLISHED
-    for earlier in versions[:-1]:
-        assert _now(world, earlier).stage is Stage.SUPERSEDED
+    assert _now(world, final).stage is Stage.PUBLISHED
+    assert _now(world, early).stage is Stage.SUPERSEDED
+    stage(world, adapter, 1, step=10, keep=True)
+    drive(world)
+    assert _now(world, early).stage is Stage.PUBLISHED
 
 
 def test_a_base_that_left_the_host_since_does_not_hold_a_validated_version_back(

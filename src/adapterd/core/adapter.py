@@ -208,9 +208,9 @@ def parse_header(read: Callable[[int, int], bytes], size: int) -> tuple[Tensor, 
     if not isinstance(header, dict):
         raise BadWeightsError("the header is not an object")
     tensors = tuple(_tensor(name, spec) for name, spec in header.items() if name != "__metadata__")
-    end = max((tensor.end for tensor in tensors), default=0)
-    if prefix + length + end != size:
-        raise BadWeightsError(f"the header describes {prefix + length + end} bytes, the file has {size}")
+    described = prefix + length + max((tensor.end for tensor in tensors), default=0)
+    if described != size:
+        raise BadWeightsError(f"the header describes {described} bytes, the file has {size}")
     return tensors
 
 
@@ -239,8 +239,7 @@ def _count(value: object) -> bool:
 def missing_shards(index: bytes, names: Iterable[str]) -> tuple[str, ...]:
     """Which shards a sharded adapter's index names that are not among `names`. BadWeightsError for a bad index."""
     try:
-        weight_map = json.loads(index)["weight_map"]
-        wanted = {str(shard) for shard in weight_map.values()}
+        wanted = {str(shard) for shard in json.loads(index)["weight_map"].values()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadWeightsError(f"{INDEX} is no index of shards: {type(error).__name__}") from error
     return tuple(sorted(wanted - set(names)))
@@ -327,10 +326,6 @@ class Nature:
 
 def nature(entries: Iterable[Entry]) -> Nature:
     """Say what a directory is by the names in it."""
-
-    def first(names: Sequence[str]) -> str:
-        return names[0] if names else ""
-
     kinds = {entry.name: entry.kind for entry in entries}
     weights = sorted(name for name in kinds if is_weights(name) or name == INDEX)
     odd = sorted(name for name, kind in kinds.items() if (is_payload(name) or name == PICKLE) and kind is not Kind.FILE)
@@ -338,13 +333,13 @@ def nature(entries: Iterable[Entry]) -> Nature:
     sharded = sorted(name for name in kinds if _SHARDED.fullmatch(name))
     config = CONFIG in kinds
     cases = (
-        (config and odd, "not_regular", f"{first(odd)} is no regular file"),
-        (config and weights, "adapter", f"{CONFIG} and {first(weights)}"),
+        (config and odd, "not_regular", f"{next(iter(odd), '')} is no regular file"),
+        (config and weights, "adapter", f"{CONFIG} and {next(iter(weights), '')}"),
         (config and PICKLE in kinds, "pickle_only", f"{CONFIG} and {PICKLE}, and no {WEIGHTS}"),
-        (sharded, "sharded_state", f"{first(sharded)} is a part of a sharded training state"),
+        (sharded, "sharded_state", f"{next(iter(sharded), '')} is a part of a sharded training state"),
         (config, "half_written", f"{CONFIG} is there, {WEIGHTS} is not"),
-        (weights, "half_written", f"{first(weights)} is there, {CONFIG} is not"),
-        (full, "full_model", f"{first(full)} holds a full model"),
+        (weights, "half_written", f"{next(iter(weights), '')} is there, {CONFIG} is not"),
+        (full, "full_model", f"{next(iter(full), '')} holds a full model"),
         (True, "no_adapter", f"neither {CONFIG} nor {WEIGHTS} is there"),
     )
     return next(Nature(code, message) for holds, code, message in cases if holds)

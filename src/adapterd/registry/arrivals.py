@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 
 from sqlalchemy import Connection, and_, case, func, or_, select, update
 from sqlalchemy.dialects.sqlite import Insert, insert
@@ -13,6 +14,8 @@ from adapterd.registry import history, rows
 from adapterd.registry.schema import adapters, observations, roots, sightings, versions
 
 _KEPT = ("adapter", "first_seen")
+_AT_ONCE = 100
+"""Rows that one statement is given: what a thousand take in memory on their way to SQLite never goes back."""
 
 
 def set_root(conn: Connection, root: str, inode: tuple[int, int] | None, *, baseline: bool) -> None:
@@ -35,7 +38,8 @@ def root_inode(conn: Connection, root: str) -> tuple[bool, tuple[int, int] | Non
 
 def observe(conn: Connection, seen: Iterable[Observation]) -> None:
     """Write observations; a row that says the same already is not touched."""
-    if batch := [rows.plain(observation) for observation in seen]:
+    rest = iter(seen)
+    while batch := [rows.plain(observation) for observation in islice(rest, _AT_ONCE)]:
         conn.execute(_overwrite(), batch)
 
 

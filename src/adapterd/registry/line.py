@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, insert, or_, select, update
 
 from adapterd.core.version import LIVE, MOVES, AdapterVersion, Reason, Stage
-from adapterd.ports import Claim, LostLease, NotFound, RepoRecord, Validation
+from adapterd.ports import Claim, Conflict, LostLease, NotFound, RepoRecord, Validation
 from adapterd.registry import arrivals, history, records, rows
 from adapterd.registry.schema import validations, versions
 
@@ -98,6 +98,8 @@ def advance(conn: Connection, held: Claim, to: Stage, at: float, facts: Facts) -
     was = holding(conn, held)
     if to not in MOVES[was.stage]:
         raise ValueError(f"no version moves from {was.stage} to {to}")
+    if to is Stage.SUPERSEDED and was.final:
+        raise Conflict(f"{was.label} was seen as a final save meanwhile: those are never coalesced")
     if (to is Stage.PUBLISHED) != (facts.commit is not None):
         raise ValueError(f"a version has a commit exactly when it is published, not when it is {to}")
     number = was.number if facts.number is None else facts.number

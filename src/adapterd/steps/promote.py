@@ -12,15 +12,18 @@ from adapterd.core import publication as pub
 from adapterd.core.channels import Rule
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Reason, Stage, backoff
+from adapterd.log import get_logger
 from adapterd.ports import (
     AddBytes,
     ChannelRecord,
     Conflict,
     CopyFrom,
     Delete,
+    Denied,
     Hub,
     NotFound,
     Operation,
+    RegistryError,
     RemoteFile,
     RepoRecord,
     Transient,
@@ -28,6 +31,11 @@ from adapterd.ports import (
 from adapterd.steps import repo as repos
 from adapterd.steps.host import Host
 from adapterd.steps.repo import RepoStalledError
+
+log = get_logger(__name__)
+
+LONGEST_WAIT = 3600.0
+"""No wait is longer, however long the Hub asks for: a due time much further away tells of a clock that jumped."""
 
 CONFLICT_WAIT = 5.0
 """Seconds until a channel whose head moved meanwhile is looked at again."""
@@ -45,7 +53,8 @@ def due(host: Host, *, all_: bool = False) -> list[tuple[ChannelRecord, AdapterV
         for name, channel in host.config.channels.items():
             record = known.get((adapter, name), ChannelRecord(adapter, name))
             version = channels.wanted(Rule(channel.rule), name, versions, record.highest, standing, candidates)
-            if version is not None and not record.stalled and (all_ or record.due_at <= now):
+            waits = now < record.due_at <= now + 2 * LONGEST_WAIT
+            if version is not None and not record.stalled and (all_ or not waits):
                 wanted.append((record, version))
     return wanted
 
@@ -61,11 +70,20 @@ def promote(host: Host, record: ChannelRecord, version: AdapterVersion, jitter: 
         done = replace(_standing(record, reason("conflict", error.message)), due_at=host.clock() + CONFLICT_WAIT)
     except NotFound as error:
         done = _standing(record, reason("repo_vanished", error.message), stalled=True)
+    except Denied as error:
+        done = _standing(record, reason("denied", error.message, error.hint), stalled=True)
     except Transient as error:
         attempts = record.attempts + (0 if error.throttled else 1)
         pause = error.retry_after or backoff(attempts, schedule.backoff, schedule.backoff_max, jitter)
         code = "rate_limited" if error.throttled else "hub_unreachable"
+        pause = min(pause, LONGEST_WAIT)
         done = replace(_standing(record, reason(code, error.message)), attempts=attempts, due_at=host.clock() + pause)
+    except RegistryError:
+        raise
+    except Exception as error:  # a bug of ours: said with its traceback, and only this channel stops
+        what = f"{record.adapter}@{record.channel}"
+        log.exception("promotion_failed", channel=what)
+        done = _standing(record, reason("bug", f"moving {what} failed with {type(error).__name__}"), stalled=True)
     host.registry.save_channel(done)
     return done
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adapterd.bases import BaseMissingError
+from adapterd.core import adapter as ad
 from adapterd.core import card
 from adapterd.core import publication as pub
 from adapterd.core import verdict as judge
 from adapterd.core.publication import Expected
 from adapterd.core.reasons import reason
-from adapterd.core.version import AdapterVersion, Advanced, Outcome, Refused, Stage, Stalled, Waiting
+from adapterd.core.version import AdapterVersion, Advanced, Outcome, Refused, Stage, Stalled
 from adapterd.ports import (
     AddBytes,
     AddFile,
@@ -30,6 +31,7 @@ from adapterd.ports import (
     Intent,
     Operation,
     RepoRecord,
+    Transient,
     Validation,
 )
 from adapterd.roots import SettleError, header_of
@@ -37,9 +39,6 @@ from adapterd.spool import Snapshot
 from adapterd.steps import repo as repos
 from adapterd.steps.host import Host
 from adapterd.steps.validate import base_of, passed, policy_of, root_of, superseding
-
-OTHERS_WAIT = 30.0
-"""Seconds until another publisher's unfinished version is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +71,12 @@ def publish(host: Host, claim: Claim) -> Outcome:
         case pub.Stall(why):
             return Stalled(why)
         case pub.Wait(why):
-            return Waiting(host.clock() + OTHERS_WAIT, why)
+            # Counted, since the other one may be gone for good: then a person must hear of it.
+            raise Transient(why.message, why.hint, code=why.code)
         case pub.Adopt(number, commit):
             return _adopt(host, claim, hub, prepared, view.record, number, commit)
         case pub.Finish(number, commit):
-            return _finish(host, claim, hub, prepared, view.record, number, commit)
+            return _finish(host, claim, hub, prepared, view, number, commit)
         case pub.Commit(_, above, anew):
             return _commit(host, claim, hub, prepared, view, above, anew=anew)
 
@@ -121,21 +121,22 @@ def _commit(
     wanted_files = _expected(prepared.snapshot, intent, readme)
     hub_operations = _operations(prepared.snapshot, intent, readme, view.paths)
     # A sleeper whose lease ran out must not write: this raises LostLease.
-    host.registry.extend(claim, host.clock() + host.config.schedule.lease)
+    host.registry.extend(claim, host.clock() + host.config.schedule.lease + host.config.hub.deadline)
     try:
         commit = hub.commit(version.adapter, pub.BRANCH, view.seen.head, hub_operations, intent.message)
     except Denied as error:
         if "metadata" in error.message or "card" in error.message:
             return Stalled(reason("card_refused", error.message))
         raise
-    return _tag(host, claim, hub, replace(record, readme=readme), wanted_files, intent.number, commit, version)
+    view = replace(view, record=replace(record, readme=readme))
+    return _tag(host, claim, hub, view, wanted_files, intent.number, commit, version)
 
 
 def _tag(
     host: Host,
     claim: Claim,
     hub: Hub,
-    record: RepoRecord,
+    view: repos.View,
     wanted: Mapping[str, Expected],
     number: int,
     commit: str,
@@ -146,7 +147,7 @@ def _tag(
     there = {path: (f.size, f.blob, f.sha256) for path, f in hub.tree(repo, commit).items()}
     if wrong := pub.differences(wanted, there, open_paths=(".gitattributes",)):
         return Stalled(reason("tree_differs", f"commit {commit[:12]} of {repo}: {'; '.join(wrong[:3])}"))
-    host.registry.extend(claim, host.clock() + host.config.schedule.lease)
+    host.registry.extend(claim, host.clock() + host.config.schedule.lease + host.config.hub.deadline)
     # A conflict is a tag by an attempt whose answer was lost, or by somebody else: the comparison below tells.
     with suppress(Conflict):
         hub.create_tag(repo, tag, commit)
@@ -154,14 +155,14 @@ def _tag(
     if refs.tags.get(tag) != commit:
         return Stalled(reason("foreign_tag", f"tag {tag} of {repo} names {refs.tags.get(tag, 'nothing')[:12]}"))
     payload = tuple(sorted(set(wanted) - pub.OWN_FILES))
-    head = refs.branches.get(pub.BRANCH, commit)
-    if head == commit:
+    head, record = refs.branches.get(pub.BRANCH, commit), view.record
+    if head == commit and not pub.untagged(view.seen, version.identity):
         record = replace(record, versions_head=commit, paths=payload)
     return Advanced(Stage.PUBLISHED, {"number": number, "commit": commit, "repo": record})
 
 
 def _finish(
-    host: Host, claim: Claim, hub: Hub, prepared: Prepared, record: RepoRecord, number: int, commit: str
+    host: Host, claim: Claim, hub: Hub, prepared: Prepared, view: repos.View, number: int, commit: str
 ) -> Outcome:
     """Our own commit has no tag yet: its manifest is final, its payload is compared with the snapshot, then tagged."""
     version = prepared.version
@@ -175,7 +176,8 @@ def _finish(
         pub.MANIFEST: pub.expected(document),
         pub.CARD: pub.expected(readme),
     }
-    return _tag(host, claim, hub, replace(record, readme=readme), wanted, number, commit, version)
+    view = replace(view, record=replace(view.record, readme=readme))
+    return _tag(host, claim, hub, view, wanted, number, commit, version)
 
 
 def _adopt(
@@ -184,7 +186,8 @@ def _adopt(
     """The Hub holds this identity under a tag: its number becomes ours, and its bytes are what was published."""
     version = prepared.version
     document = hub.read(version.adapter, commit, pub.MANIFEST)
-    if problem := _other_identity(document, version.identity, number):
+    problem = _other_identity(document, version.identity, number) or _other_bytes(hub, prepared, document, commit)
+    if problem:
         return Stalled(reason("tree_differs", f"tag v{number} of {version.adapter}: {problem}"))
     host.registry.adopt(claim, number)
     return Advanced(Stage.PUBLISHED, {"number": number, "commit": commit, "repo": record})
@@ -199,6 +202,35 @@ def _other_identity(manifest: bytes, identity: str, number: int) -> str:
     if digest != identity:
         return f"{pub.MANIFEST} names another identity"
     return "" if numbered == number else f"{pub.MANIFEST} names number {numbered}"
+
+
+def _other_bytes(hub: Hub, prepared: Prepared, manifest: bytes, commit: str) -> str:
+    """How a commit's own tree belies its manifest; empty where it holds this identity, and nothing beside it.
+
+    Trailers and manifest are words that anybody with write access may write: the bytes are asked.
+    """
+    repo, snapshot = prepared.version.adapter, prepared.snapshot
+    there = hub.tree(repo, commit)
+    payload = {path: file for path, file in there.items() if ad.is_payload(path)}
+    if foreign := pub.foreign_paths(there, payload):
+        return f"{foreign[0]} lies beside its payload"
+    mine = _expected_payload(snapshot)
+    known = {path: mine[path].sha256 for path, file in payload.items() if path in mine and file.blob == mine[path].blob}
+    digests = {
+        path: file.sha256 or known.get(path) or ad.digest_of(hub.read(repo, commit, path))
+        for path, file in payload.items()
+    }
+    listed = json.loads(manifest).get("files")
+    if not isinstance(listed, dict) or {p: f.get("sha256") for p, f in listed.items()} != digests:
+        return f"{pub.MANIFEST} lists other bytes than lie there"
+    try:
+        config = ad.parse_config(hub.read(repo, commit, ad.CONFIG))
+    except ad.BadConfigError as error:
+        return str(error)
+    if ad.identity_digest(config.fields, digests) != snapshot.identity:
+        return "its bytes have another identity than it says"
+    same_base = config.base.casefold() == snapshot.config.base.casefold()
+    return "" if same_base else f"its config names {config.base or 'no base'}, not {snapshot.config.base}"
 
 
 def _other_payload(manifest: bytes, snapshot: Snapshot, number: int) -> str:

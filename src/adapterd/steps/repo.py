@@ -133,19 +133,21 @@ def _head(
     repo = record.adapter
     readme = hub.read(repo, head, pub.CARD) if pub.CARD in paths else b""
     record = replace(record, readme=readme)
+    taken_over = record.adopted or host.publisher in pub.publishers(record.standing)
     if pub.MANIFEST not in paths:
-        # The first commit removes what else lies on the branch; a repo that is not ours was refused before.
-        return record, paths, empty
+        # The first commit removes what else lies on the branch, so nothing may lie there that a person put there.
+        bare = empty and not set(paths) - {".gitattributes"}
+        return record, paths, bare or taken_over
     manifest = _manifest(hub.read(repo, head, pub.MANIFEST), repo)
     if foreign := pub.foreign_paths(paths, payload_paths(manifest)):
         raise RepoStalledError(reason("foreign_file", f"{foreign[0]} lies on branch {pub.BRANCH} of {repo}"))
-    allowed = pub.publishers(record.standing)
-    ours = (
-        manifest.get("adapter") == repo
-        and (manifest.get("publisher") == host.publisher or host.publisher in allowed or bool(record.versions_head))
-        and _same_base(manifest, host, version)
-    )
-    return record, paths, ours
+    if not _same_base(manifest, host, version):
+        if taken_over:
+            raise RepoStalledError(reason("series_changed", f"the newest version of {repo} has another base model"))
+        return record, paths, False
+    # A repo that was renamed names its former self in its manifests: whoever adopts it says that it is this one.
+    known = manifest.get("publisher") == host.publisher or bool(record.versions_head)
+    return record, paths, taken_over or (known and manifest.get("adapter") == repo)
 
 
 def _same_base(manifest: Mapping[str, Any], host: Host, version: AdapterVersion) -> bool:

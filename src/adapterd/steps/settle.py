@@ -14,7 +14,7 @@ from adapterd.bases import hub_id
 from adapterd.core import adapter as ad
 from adapterd.core import naming, settling
 from adapterd.core.reasons import BY_CODE, Severity, reason
-from adapterd.core.version import AdapterVersion, Reason
+from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.ports import Draft, Observation, Sighting
 from adapterd.spool import Snapshot
 from adapterd.steps.discover import Found, name_of
@@ -22,6 +22,10 @@ from adapterd.steps.host import Host
 
 RESTED = ("generic_name", "bad_name", "name_collision", "too_large")
 """Reasons that a directory has only after it came to rest: while it is unchanged, no quiet time begins anew."""
+
+
+ASKED = "asked"
+"""The event that a person asked for this very version."""
 
 
 @dataclass(slots=True)
@@ -89,7 +93,7 @@ def _settle(host: Host, found: Found, rests: Rests, *, network: bool, now: bool)
         case settling.Broken(code, message):
             return _put_off(host, found, rests, reason(code, message))
         case settling.Finished():
-            return _freeze(host, found, rests, look)
+            return _freeze(host, found, rests, look, now=now)
 
 
 def _list(directory: Path) -> tuple[ad.Entry, ...]:
@@ -108,7 +112,7 @@ def _last(found: Found) -> settling.Former | None:
     return settling.Former(was.fingerprint, frozenset(was.signal.split()), rested=was.reason in RESTED)
 
 
-def _freeze(host: Host, found: Found, rests: Rests, look: settling.Look) -> Settled:
+def _freeze(host: Host, found: Found, rests: Rests, look: settling.Look, *, now: bool) -> Settled:
     written = _written(found.directory)
     adapter = name_of(host, found, written)
     bound = host.registry.bind(adapter, str(found.root.path), "", "", "")
@@ -130,6 +134,11 @@ def _freeze(host: Host, found: Found, rests: Rests, look: settling.Look) -> Sett
     )
     _tidy(host, version, draft)
     rests.forget(str(found.directory))
+    if now:
+        # What a person asked for is never coalesced away, and comes back where it was.
+        host.registry.note(version.id, ASKED, {"path": found.folder.path}, host.clock())
+        if version.stage is Stage.SUPERSEDED:
+            version = host.registry.retry(version.id, host.clock(), host.user)
     return Settled(version, new)
 
 

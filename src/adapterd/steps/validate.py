@@ -17,12 +17,13 @@ from adapterd.ports import BaseModel, Claim, DeviceBusy, ProbeRequest, ProbeResu
 from adapterd.roots import SettleError
 from adapterd.spool import Snapshot, weights_bytes
 from adapterd.steps.host import Host
+from adapterd.steps.settle import ASKED
 
 BUSY_WAIT = 60.0
 """Seconds until a device that had no room is asked again."""
 
-DEATHS = 2
-"""How many workers a version may cost before it stalls."""
+DIED_ONCE = "worker_restarted"
+"""What a version waits for after its first worker died. The second death in a row stalls it."""
 
 
 def validate(host: Host, claim: Claim) -> Outcome:
@@ -45,8 +46,8 @@ def validate(host: Host, claim: Claim) -> Outcome:
     try:
         result = host.validator.probe(_request(host.config, snapshot, base))
     except WorkerDied as died:
-        if version.attempts + 1 < DEATHS:
-            raise Transient(died.message, died.hint, code="worker_restarted") from died
+        if version.reason != DIED_ONCE:
+            raise Transient(died.message, died.hint, code=DIED_ONCE) from died
         host.registry.note(version.id, "worker_died", {"cause": died.cause, "log_tail": died.log_tail}, host.clock())
         return Stalled(reason(died.cause, died.message, died.hint))
     except DeviceBusy as busy:
@@ -82,6 +83,8 @@ def superseding(host: Host, version: AdapterVersion) -> Reason | None:
     for other in host.registry.versions(version.adapter):
         later = other.run == version.run and other.intake > version.intake
         if later and other.stage in (Stage.VALIDATED, Stage.PUBLISHED):
+            if any(event.kind == ASKED for event in host.registry.events(version.id)):
+                return None
             return reason("superseded", f"{other.label} of the same run {version.run} came after it and passed")
     return None
 

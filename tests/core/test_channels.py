@@ -1,0 +1,110 @@
+"""Channels follow their rules, and the index shows what is published."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from adapterd.core import channels, index
+from adapterd.core.channels import Rule
+from adapterd.core.version import AdapterVersion, Stage
+
+OWN = ("adapterd.json", "README.md", ".gitattributes")
+
+
+def version(number: int | None, *, final: bool = True, stage: Stage = Stage.PUBLISHED) -> AdapterVersion:
+    """A version by its number, which is its row too."""
+    commit = f"{number:040x}" if number else None
+    return AdapterVersion(
+        number or 99,
+        "acme/support",
+        f"{number or 0:064x}",
+        "t" * 64,
+        number or 99,
+        stage,
+        number=number,
+        commit=commit,
+        final=final,
+    )
+
+
+VERSIONS = [
+    version(1),
+    version(2),
+    version(3, final=False),
+    version(4, final=False),
+    version(None, stage=Stage.VALIDATED),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "highest", "standing", "number"),
+    [
+        (Rule.FINALS, 0, {}, 2),
+        (Rule.FINALS, 1, {}, 2),
+        (Rule.FINALS, 2, {}, None),
+        (Rule.FINALS, 3, {}, None),
+        (Rule.FINALS, 0, {"yanks": [{"number": 2}]}, 1),
+        (Rule.FINALS, 0, {"yanks": [{"number": 1}, {"number": 2}]}, None),
+        (Rule.FINALS, 0, {"holds": [{"channel": "main"}]}, None),
+        (Rule.FINALS, 0, {"holds": [{"channel": "other"}]}, 2),
+        (Rule.FINALS, 0, {"yanks": "nonsense", "holds": {"channel": "main"}}, 2),
+        (Rule.CANDIDATES, 0, {}, 3),
+        (Rule.CANDIDATES, 3, {}, None),
+        (Rule.MANUAL, 0, {}, None),
+    ],
+)
+def test_rules(rule: Rule, highest: int, standing: dict[str, Any], number: int | None) -> None:
+    """An automatic rule takes what is newer than all it ever held, not yanked, not held, and of its kind."""
+    found = channels.wanted(rule, "main", VERSIONS, highest, standing, {3})
+    assert (found.number if found else None) == number
+
+
+def test_a_checkpoint_never_goes_where_finals_go() -> None:
+    """A checkpoint is newer than the last final, and is still not promoted to `main`."""
+    assert channels.wanted(Rule.FINALS, "main", [version(9, final=False)], 0, {}, {9}) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "read"),
+    [
+        ("adapter_model.safetensors", True),
+        ("model.safetensors", True),
+        ("sub/pytorch_model.bin", True),
+        ("config.json", True),
+        ("tokenizer.json", True),
+        ("modeling_custom.py", True),
+        ("docs/data.json", False),
+        ("notes.md", False),
+        ("image.png", False),
+    ],
+)
+def test_what_a_loader_reads(path: str, *, read: bool) -> None:
+    """Weights, configs, tokenizers, pickles and code change what a deployer gets; pictures and notes do not."""
+    assert channels.loader_reads(path) is read
+
+
+def test_drift_is_what_a_loader_would_read() -> None:
+    """A person's files stay on a channel, but not those that would change the model."""
+    there = ["adapter_config.json", "notes.md", "config.json", *OWN]
+    assert channels.drift(there, ["adapter_config.json"], OWN) == ("config.json",)
+
+
+def test_the_index_shows_published_versions() -> None:
+    """Published versions by tag and channels by name, in a fixed order; a yank is told."""
+    entry = index.adapter_entry(
+        "acme/support", "publisher-a", "acme/base", reversed(VERSIONS), {"main": 2}, {"yanks": [{"number": 1}]}
+    )
+    assert entry["channels"] == {"main": "v2"}
+    assert list(entry["versions"]) == ["v1", "v2", "v3", "v4"]
+    assert [v["yanked"] for v in entry["versions"].values()] == [True, False, False, False]
+    document = json.loads(index.document([entry], 7))
+    assert document == {"schema": 1, "generation": 7, "adapters": {"acme/support": entry}}
+    assert index.document([entry], 7) == index.document([dict(reversed(entry.items()))], 7)
+
+
+def test_the_index_leaves_out_what_is_not_published() -> None:
+    """A number that is only reserved is no version for deployers."""
+    reserved = replace(version(5), stage=Stage.VALIDATED, commit=None)
+    assert index.adapter_entry("a/b", "p", "", [reserved], {}, {})["versions"] == {}
