@@ -50,7 +50,7 @@ def worker_of(config: Config) -> WorkerSupervisor:
 
 
 class Once:
-    """A Hub client that is made when it is first needed."""
+    """A Hub client that is made when it is first needed, and anew while there is no token for it."""
 
     def __init__(self, make: Callable[[], HubClient]) -> None:
         """Remember how to make it."""
@@ -59,9 +59,9 @@ class Once:
         self._made: HubClient | None = None
 
     def __call__(self) -> HubClient:
-        """Give the one client; made now where there is none yet."""
+        """Give the one client; made now where there is none yet, or a token may have come meanwhile."""
         with self._lock:
-            if self._made is None:
+            if self._made is None or not self._made.signed_in:
                 self._made = self._make()
             return self._made
 

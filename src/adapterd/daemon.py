@@ -73,8 +73,14 @@ class Daemon:
             "publish": self._publish.turn,
             "exports": self._exports.turn,
         }
-        self._lanes = [Lane(name, turn, self._wakes[name], self.health) for name, turn in turns.items()]
+        rests = {"intake": lambda: self.intake.rest}
+        self._lanes = [
+            Lane(name, turn, self._wakes[name], self.health, rests.get(name, lambda: 0.0))
+            for name, turn in turns.items()
+        ]
         self._servers: list[Any] = []
+        self.drain_from: int | None = None
+        """The first scan that sees what the command beside it wrote last, once it has ended."""
 
     def host(self) -> Host:
         """The host of the present configuration."""
@@ -149,20 +155,23 @@ class Daemon:
             return handler
 
         def retry(request: Request) -> Mapping[str, Any]:
+            self._ask_for_token_again()
             reference = str(request.arguments.get("reference", ""))
             return {"retried": operate.retry(self._host, reference, request.user, request.reason)}
 
         def adopt(request: Request) -> Mapping[str, Any]:
+            self._ask_for_token_again()
             adapter = str(request.arguments.get("adapter", ""))
             return {"commit": operate.adopt(self._host, adapter, request.user, request.reason)}
 
         def sync(request: Request) -> Mapping[str, Any]:
             directories = [str(d) for d in request.arguments.get("directories", [])]
             self.intake.want(directories)
-            return {"wanted": directories}
+            # The scan after this one is sure to begin after the question.
+            return {"wanted": directories, "scan": self.health.scans_begun + 1}
 
         def status(request: Request) -> Mapping[str, Any]:  # noqa: ARG001 - every handler takes the request
-            return {"health": dict(self.health.document())}
+            return {"health": dict(self.health.document()), "scans_done": self.health.scans_done}
 
         return {"retry": audited(retry), "adopt": audited(adopt), "sync": audited(sync), "status": status}
 
@@ -188,9 +197,7 @@ class Daemon:
 
     def _swap(self, config: Config) -> None:
         old = self._host
-        changes: dict[str, Any] = {"config": config}
-        if config.hub != old.config.hub or config.hub.token_file is not None:
-            changes["hub"] = Once(lambda: hub_of(config, os.environ, Path.home()))
+        changes: dict[str, Any] = {"config": config, "hub": Once(lambda: hub_of(config, os.environ, Path.home()))}
         if (config.validation.threads, config.validation.idle_exit) != (
             old.config.validation.threads,
             old.config.validation.idle_exit,
@@ -201,6 +208,11 @@ class Daemon:
             old.validator.close()
         logs.configure(config.log.level, config.log.format)
         self._calendar.at(config.schedule.reconcile, self._afresh, "reconcile")
+
+    def _ask_for_token_again(self) -> None:
+        """A person who sets something going may have given another token meanwhile."""
+        config = self._host.config
+        self._host = replace(self._host, hub=Once(lambda: hub_of(config, os.environ, Path.home())))
 
     def _name_affected(self) -> None:
         """Name the rejected versions whose verdict was reached under rules that are no longer those of today."""
@@ -321,9 +333,11 @@ def _pass_on(child: "subprocess.Popen[bytes]", number: signal.Signals, daemon: D
 
 def _drained(daemon: Daemon, host: Host) -> bool:
     """Whether nothing moves by itself any more, after at least one scan since the command ended."""
-    if daemon.health.counters.get("drain_scans", 0) == 0:
-        daemon.health.count("drain_scans")
+    health = daemon.health
+    if daemon.drain_from is None:
+        # One scan may be under way; the one after it is sure to see what the command wrote last.
+        daemon.drain_from = health.scans_begun + 1
         daemon.wake()
+    if health.scans_done < daemon.drain_from:
         return False
-    lanes = daemon.health.lanes.values()
-    return not unfinished(host) and all(lane.turns > 0 for lane in lanes)
+    return not unfinished(host) and all(lane.turns > 0 for lane in health.lanes.values())

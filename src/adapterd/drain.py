@@ -37,11 +37,17 @@ def sync(config_path: Path, directories: Sequence[Path], max_wait: float | None,
         raise SetupError(f"{outside[0]} lies in no configured root", "`adapterd config check` lists the roots")
     patience = max_wait if max_wait is not None else config.settle.quiet + 60.0
     try:
-        call(at.socket, "sync", {"directories": wanted})
+        asked = call(at.socket, "sync", {"directories": wanted})
     except NoDaemonError:
         with opened(config) as host:
             return _sync_here(host, wanted, patience, say)
-    return _sync_there(config, at, wanted, patience, say)
+    scan = int(asked.get("scan", 0))
+    return _sync_there(config, at, wanted, patience, say, lambda: _scanned(at) >= scan)
+
+
+def _scanned(at: Places) -> int:
+    """How many times the daemon has looked at all roots."""
+    return int(call(at.socket, "status", {}).get("scans_done", 0))
 
 
 def _sync_here(host: Host, wanted: list[str], patience: float, say: Callable[[str], None]) -> int:
@@ -65,21 +71,30 @@ def _sync_here(host: Host, wanted: list[str], patience: float, say: Callable[[st
         time.sleep(min([DRAIN_STEP, *pauses]))
 
 
-def _sync_there(config: Config, at: Places, wanted: list[str], patience: float, say: Callable[[str], None]) -> int:
-    """Watch the daemon's registry until the line has drained."""
+def _sync_there(
+    config: Config,
+    at: Places,
+    wanted: list[str],
+    patience: float,
+    say: Callable[[str], None],
+    scanned: Callable[[], bool],
+) -> int:
+    """Watch the daemon's registry until the line has drained; `scanned` tells when it has looked at all roots."""
     reader = open_reader(at.registry)
     host = host_of(config, at, reader, "")  # type: ignore[arg-type]  # `unfinished` and `_code` only read
     began = moved = time.monotonic()
     said = frozenset[str]()
-    time.sleep(DRAIN_STEP)
-    while left := unfinished(host):
-        if frozenset(left) != said:
-            said, moved = frozenset(left), time.monotonic()
-            say(f"{len(left)} on the way: {', '.join(left[:3])}")
+    while True:
+        if scanned():
+            left = unfinished(host)
+            if not left:
+                return _code(host, wanted, began)
+            if frozenset(left) != said:
+                said, moved = frozenset(left), time.monotonic()
+                say(f"{len(left)} on the way: {', '.join(left[:3])}")
         if time.monotonic() - moved > patience:
             return WAITING
         time.sleep(DRAIN_STEP)
-    return _code(host, wanted, began)
 
 
 def _code(host: Host, wanted: list[str], began: float) -> int:

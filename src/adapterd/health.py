@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+COPY_SECONDS = 3600.0
+"""How long the copy of one directory may take before the intake lane counts as dead."""
+
 
 @dataclass(slots=True)
 class LaneHealth:
@@ -36,6 +39,7 @@ class Health:
         started_at: seconds since the epoch.
         monotonic: the clock of `LaneHealth.last_turn`.
         stale_after: seconds after which an intake lane that has not turned counts as dead.
+        scans_begun, scans_done: how many times all roots were looked at.
         problems: what the operator should know, by code: (message, hint).
     """
 
@@ -45,6 +49,8 @@ class Health:
     monotonic: Callable[[], float]
     stale_after: float = 120.0
     ready: bool = False
+    scans_begun: int = 0
+    scans_done: int = 0
     lanes: dict[str, LaneHealth] = field(default_factory=dict)
     roots: dict[str, RootHealth] = field(default_factory=dict)
     problems: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -55,9 +61,16 @@ class Health:
         self.counters[name] = self.counters.get(name, 0) + by
 
     def alive(self) -> bool:
-        """Whether the intake lane's loop still turns; every other lane may be busy for its deadline."""
+        """Whether the intake lane's loop still turns; every other lane may be busy for its deadline.
+
+        A large directory on a slow disk takes its time to copy, and to be killed for that would begin it anew.
+        """
         intake = self.lanes.get("intake")
-        return intake is not None and self.monotonic() - intake.last_turn < self.stale_after
+        if intake is None:
+            return False
+        now = self.monotonic()
+        copying = bool(intake.busy_with) and now - intake.busy_since < COPY_SECONDS
+        return copying or now - intake.last_turn < self.stale_after
 
     def document(self) -> Mapping[str, object]:
         """As plain JSON."""

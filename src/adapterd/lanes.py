@@ -8,13 +8,15 @@ from typing import Protocol
 
 from adapterd import reconcile
 from adapterd.core.errors import AdapterdError
+from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Reason, Stage, backoff
 from adapterd.health import Health, LaneHealth, RootHealth
 from adapterd.log import get_logger
+from adapterd.ports import RegistryError
 from adapterd.reconcile import LINE, Arrow
 from adapterd.steps import discover, export, promote
 from adapterd.steps.host import Host
-from adapterd.steps.settle import Later, Rests, Settled, settle
+from adapterd.steps.settle import Later, Rests, Settled, failed, settle
 from adapterd.wakeups import Wake, Watcher, is_network
 
 log = get_logger(__name__)
@@ -50,16 +52,33 @@ class Intake:
         with self._lock:
             self._wanted |= set(directories)
 
+    @property
+    def rest(self) -> float:
+        """Seconds to rest after a turn, however many events come: scanning takes half of the time at most."""
+        roots = list(self._health.roots.values())
+        return max(SOONEST, sum(root.scan_seconds for root in roots))
+
     def turn(self) -> float:
         """Scan every root and settle what has come to rest."""
         host = self._host()
+        self._health.scans_begun += 1
         if self._watcher is not None:
             self._watcher.watch(Path(root.path) for root in host.config.roots)
         with self._lock:
             wanted = frozenset(self._wanted)
         soonest = host.config.schedule.scan
         for root in host.config.roots:
-            soonest = min(soonest, self._root(host, str(root.path), wanted))
+            path = str(root.path)
+            try:
+                soonest = min(soonest, self._root(host, path, wanted))
+            except RegistryError:
+                raise
+            except Exception as error:  # a bug of ours: said with its traceback, and the other roots go on
+                log.exception("root_failed", root=path)
+                why = reason("bug", f"scanning root {path} failed with {type(error).__name__}")
+                health = self._health.roots.setdefault(path, RootHealth(path))
+                health.problem, health.message, health.hint = why.code, why.message, why.hint
+        self._health.scans_done = self._health.scans_begun
         return max(soonest, SOONEST)
 
     def _root(self, host: Host, path: str, wanted: frozenset[str]) -> float:
@@ -75,6 +94,9 @@ class Intake:
             (seen.problem.code, seen.problem.message, seen.problem.hint) if seen.problem else ("", "", "")
         )
         health.known = seen.known
+        lost = reason("source_gone", "it was deleted before its snapshot was taken")
+        for missed in seen.missed:
+            log.warning("directory_missed", directory=f"{path}/{missed}", reason=lost.code, hint=lost.hint)
         health.scan_seconds = round(host.monotonic() - began, 4)
         if self._watcher is not None:
             if seen.problem is not None:
@@ -84,7 +106,7 @@ class Intake:
         soonest = host.config.schedule.scan
         for found in seen.pending:
             directory = str(found.directory)
-            match settle(host, found, self._rests, network=network, now=directory in wanted):
+            match self._settle(host, found, network=network, now=directory in wanted):
                 case Settled(version, new):
                     self._settled(version, directory, new=new)
                 case Later(seconds, news):
@@ -94,6 +116,19 @@ class Intake:
         with self._lock:
             self._wanted -= wanted & self._done(host, wanted)
         return soonest
+
+    def _settle(self, host: Host, found: discover.Found, *, network: bool, now: bool) -> Settled | Later:
+        lane = self._health.lanes.setdefault("intake", LaneHealth())
+        lane.busy_with, lane.busy_since = str(found.directory), self._health.monotonic()
+        try:
+            return settle(host, found, self._rests, network=network, now=now)
+        except RegistryError:
+            raise
+        except Exception as error:  # a bug of ours: said with its traceback, and the other directories go on
+            later = failed(host, found, self._rests, error)
+            if later.news is not None:
+                log.exception("settle_failed", directory=str(found.directory))
+            return later
 
     def _settled(self, version: AdapterVersion, directory: str, *, new: bool) -> None:
         said = {"adapter": version.adapter, "version": version.label, "directory": directory}
@@ -220,17 +255,21 @@ class Exports:
 class Lane(threading.Thread):
     """A thread that turns, sleeps until it is woken or due, and turns again. An exception never ends it."""
 
-    def __init__(self, name: str, turn: Turn, wake: Wake, health: Health) -> None:
-        """It begins with a turn as soon as it is started."""
+    def __init__(
+        self, name: str, turn: Turn, wake: Wake, health: Health, rest: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        """It begins with a turn as soon as it is started. After each it rests so many seconds, whatever wakes it."""
         super().__init__(name=name, daemon=True)
         self._turn = turn
         self._wake = wake
         self._health = health
+        self._rest = rest
         self._lane = health.lanes.setdefault(name, LaneHealth())
         self._halt = threading.Event()  # `_stop` is a method of threading.Thread
 
     def run(self) -> None:
         """Turn until `stop`."""
+        self._lane.last_turn = self._health.monotonic()
         while not self._halt.is_set():
             pause = 5.0
             try:
@@ -247,8 +286,9 @@ class Lane(threading.Thread):
             self._lane.turns += 1
             self._lane.last_turn = self._health.monotonic()
             self._lane.busy_with = ""
-            if not self._halt.is_set():
-                self._wake.wait(pause)
+            rest = self._rest()
+            if not self._halt.wait(rest):
+                self._wake.wait(max(0.0, pause - rest))
 
     def stop(self) -> None:
         """End after the turn in hand."""

@@ -98,8 +98,12 @@ def walk(root: Path, depth: int) -> Walk:
 
 def _watched(child: str) -> bool:
     """Whether a folder of this name is entered: not a hidden one, nor one whose name is no text."""
-    odd = any(letter < " " or letter == "\x7f" or "\ud800" <= letter <= "\udfff" for letter in child)
-    return not (odd or child.startswith("."))
+    return _is_text(child) and not child.startswith(".")
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is UTF-8 without control characters: no registry, page or card could show any other."""
+    return not any(letter < " " or letter == "\x7f" or "\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _entries_if_readable(folder: Path, listing: Sequence["os.DirEntry[str]"]) -> tuple[Entry, ...]:
@@ -118,12 +122,13 @@ def entries_of(folder: Path) -> tuple[Entry, ...]:
 
 def _entries(folder: Path, listing: Sequence["os.DirEntry[str]"]) -> tuple[Entry, ...]:
     found = []
-    for entry in listing:
+    for entry in (entry for entry in listing if _is_text(entry.name)):
         try:
             found.append(_entry(entry.name, entry.stat(follow_symlinks=False)))
             if entry.name == TEMPLATES and entry.is_dir(follow_symlinks=False):
                 with os.scandir(folder / TEMPLATES) as inner:
-                    found += [_entry(f"{TEMPLATES}/{e.name}", e.stat(follow_symlinks=False)) for e in inner]
+                    named = [e for e in inner if _is_text(e.name)]
+                    found += [_entry(f"{TEMPLATES}/{e.name}", e.stat(follow_symlinks=False)) for e in named]
         except OSError as error:
             if error.errno not in GONE:
                 raise

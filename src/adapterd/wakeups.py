@@ -91,15 +91,19 @@ class Watcher:
         self._wake = wake
         self._observer: BaseObserver | None = None
         self._state: dict[str, str] = {}
+        self._asked: set[str] = set()
         self._watched: set[str] = set()
         self._doubts = _Doubt(self._doubted)
 
     def watch(self, paths: Iterable[Path]) -> None:
         """Watch these roots from now on, as far as they exist; call it again when one appears or may have changed."""
         wanted = {str(path): path for path in paths}
-        if self._watched == set(wanted) and self._alive():
+        # What can give no events now is not asked again and again: each time costs a walk over every root.
+        able = {name for name, path in wanted.items() if path.is_dir() and not is_network(path)}
+        if (set(wanted), able) == (self._asked, self._watched) and self._alive():
             return
         self.close()
+        self._state = {}
         logging.getLogger("watchdog.observers").addHandler(self._doubts)
         observer = Observer()
         for name, path in wanted.items():
@@ -107,7 +111,7 @@ class Watcher:
         with suppress(OSError, RuntimeError):
             observer.start()
         self._observer = observer
-        self._watched = {name for name, state in self._state.items() if state == "on"}
+        self._asked, self._watched = set(wanted), able
 
     def _schedule(self, observer: BaseObserver, path: Path) -> str:
         if is_network(path):
@@ -129,7 +133,7 @@ class Watcher:
 
     def state(self, path: str) -> str:
         """Whether events of a root arrive, in words: ``on``, or why not."""
-        if path in self._watched and not self._alive():
+        if self._state.get(path) == "on" and not self._alive():
             return "the observer died: scan only"
         return self._state.get(path, "not watched")
 

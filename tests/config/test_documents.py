@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from adapterd.config import Config, example, json_schema, load, parse, reference
 from adapterd.config.describe import Shape
-from adapterd.config.render import documents, main
+from adapterd.config.render import documents
 
 REPOSITORY = Path(__file__).parents[2]
 VALID = Path(__file__).parent / "valid"
@@ -31,7 +31,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> set[str]:
 
 @pytest.mark.parametrize("name", list(documents()))
 def test_generated_files_are_not_stale(name: str) -> None:
-    """What is in the repository is what the types generate; `python -m adapterd.config.render` writes it."""
+    """What is in the repository is what the types generate; `make docs` writes it."""
     assert (REPOSITORY / name).read_text(encoding="utf-8") == documents()[name]
 
 
@@ -93,12 +93,3 @@ def test_the_schema_refuses_unknown_keys_and_shows_human_units() -> None:
 def test_the_schema_lets_a_heading_stand_alone() -> None:
     """A section whose keys are all commented out is no error in an editor either."""
     assert {"type": "null"} in json_schema()["properties"]["settle"]["anyOf"]
-
-
-def test_regeneration_writes_and_then_finds_nothing_stale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without files the check fails and names them; writing makes it pass."""
-    root = ["--root", str(tmp_path)]
-    assert main(["--check", *root]) == 1
-    assert "config.example.yaml is stale\nTry: " in capsys.readouterr().err
-    assert main(root) == 0
-    assert main(["--check", *root]) == 0

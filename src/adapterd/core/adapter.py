@@ -6,6 +6,7 @@ transformers 5 (`model.add_adapter`), Trainer and TRL write.
 
 import hashlib
 import json
+import math
 import re
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -105,6 +106,11 @@ class Tensor:
     shape: tuple[int, ...]
     begin: int
     end: int
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
 
 
 class BadConfigError(ValueError):

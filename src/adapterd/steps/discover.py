@@ -66,6 +66,8 @@ class Scan:
     pending: tuple[Found, ...]
     known: int
     problem: Reason | None = None
+    missed: tuple[str, ...] = ()
+    """Paths of directories that went before their snapshot was taken."""
 
 
 def scan(host: Host, root: Root, wanted: frozenset[str] = frozenset()) -> Scan:
@@ -235,10 +237,11 @@ def _sort_out(
             pending.append(f)
         if was is None or replace(was, message="") != replace(seen, message=""):
             written.append(seen)
-    host.registry.observe([*written, *_gone(found, before)])
+    gone = _gone(found, before)
+    host.registry.observe([*written, *gone])
     # The final last: what one scan finds together is taken in by step.
     order = sorted(pending, key=lambda f: (f.at.run, f.at.name, f.at.checkpoint is None, f.at.checkpoint or 0))
-    return Scan(tuple(order), len(found))
+    return Scan(tuple(order), len(found), missed=tuple(was.path for was in gone))
 
 
 def _state(why: Reason) -> str:

@@ -300,18 +300,11 @@ def _facts(host: Host, prepared: Prepared) -> card.Facts:
         policy=policy,
         report=validation.report,
         checkpoint=checkpoint,
-        parameters=sum(_count(t.shape) for header in tensors for t in header),
+        parameters=sum(t.elements for header in tensors for t in header),
         endpoint=host.hub().endpoint,
         former=former or None,
         labels=version.labels,
     )
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    total = 1
-    for n in shape:
-        total *= n
-    return total
 
 
 def latest(host: Host, version: AdapterVersion, policy: str) -> Validation:

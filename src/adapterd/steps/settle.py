@@ -77,6 +77,13 @@ def settle(host: Host, found: Found, rests: Rests, *, network: bool = False, now
         )
 
 
+def failed(host: Host, found: Found, rests: Rests, error: Exception) -> Later:
+    """Put a directory aside at which adapterd itself failed: it stalls, and the others go on."""
+    return _put_off(
+        host, found, rests, reason("bug", f"settling {found.folder.path} failed with {type(error).__name__}")
+    )
+
+
 def _settle(host: Host, found: Found, rests: Rests, *, network: bool, now: bool) -> Settled | Later:
     directory, settings = found.directory, host.config.settle
     entries = _list(directory)

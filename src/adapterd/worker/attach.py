@@ -9,7 +9,8 @@ from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_mode
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from peft.mapping_func import MODEL_TYPE_TO_PEFT_MODEL_MAPPING
 
-from adapterd.worker.files import Tensor, Weights
+from adapterd.core.adapter import Tensor
+from adapterd.worker.files import Weights
 
 _TORCH = {
     "F64": torch.float64,

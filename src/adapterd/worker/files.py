@@ -4,7 +4,6 @@ The weights are read into memory, never mapped: a mapped file that shrinks kills
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
-_LONGEST_HEADER = 100 * 2**20
+from adapterd.core import adapter as ad
+from adapterd.core.adapter import CONFIG, PICKLE, WEIGHTS, Tensor
 
 # dtype -> numpy type to look at it with, and the bits that are all set in Inf and NaN (0: it has neither)
 _DTYPES: Mapping[str, tuple[type[np.generic], int]] = {
@@ -43,22 +42,6 @@ class BadFileError(Exception):
         """Keep the code."""
         super().__init__(message)
         self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """One entry of the header; the bytes are ``weights.data[begin:end]``."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
-
-    @property
-    def elements(self) -> int:
-        """How many numbers it holds."""
-        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,34 +96,22 @@ def read_weights(snapshot: Path) -> Weights:
 
 
 def _parse(raw: npt.NDArray[np.uint8]) -> Weights:
-    """Read the header and hold its offsets against the size."""
-    length = int.from_bytes(raw[:8].tobytes(), "little")
-    if raw.size < 8 or length > min(_LONGEST_HEADER, raw.size - 8):  # noqa: PLR2004 - the length's own eight bytes
-        raise BadFileError("bad_weights", f"{WEIGHTS} has {raw.size} bytes and no whole header")
+    """Read the header, and hold every tensor's place against its type and shape."""
     try:
-        header = json.loads(raw[8 : 8 + length].tobytes())
-        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        data = raw[8 + length :]
-        tensors = {name: _tensor(name, entry, data.size) for name, entry in entries.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise BadFileError("bad_weights", f"{WEIGHTS}: the header is no safetensors header: {exc}") from exc
-    held = sum(tensor.end - tensor.begin for tensor in tensors.values())
+        tensors = ad.parse_header(lambda offset, length: raw[offset : offset + length].tobytes(), raw.size)
+    except ad.BadWeightsError as exc:
+        raise BadFileError("bad_weights", f"{WEIGHTS}: {exc}") from exc
+    data = raw[8 + int.from_bytes(raw[:8].tobytes(), "little") :]
+    for tensor in tensors:
+        if tensor.dtype not in _DTYPES:
+            raise BadFileError("bad_weights", f"{WEIGHTS}: {tensor.name} has the unknown dtype {tensor.dtype!r}")
+        if tensor.end - tensor.begin != tensor.elements * np.dtype(_DTYPES[tensor.dtype][0]).itemsize:
+            what = f"{tensor.name} {tensor.dtype}{list(tensor.shape)} does not fit its place"
+            raise BadFileError("bad_weights", f"{WEIGHTS}: {what} {tensor.begin}:{tensor.end}")
+    held = sum(tensor.end - tensor.begin for tensor in tensors)
     if held != data.size:
         raise BadFileError("bad_weights", f"{WEIGHTS} holds {data.size} bytes of values, its header names {held}")
-    return Weights(data, tensors, raw.size)
-
-
-def _tensor(name: str, entry: Mapping[str, Any], size: int) -> Tensor:
-    """Read one header entry; KeyError, TypeError or ValueError where it is none."""
-    dtype, shape = entry["dtype"], tuple(int(n) for n in entry["shape"])
-    begin, end = (int(n) for n in entry["data_offsets"])
-    if dtype not in _DTYPES:
-        raise ValueError(f"{name} has the unknown dtype {dtype!r}")
-    tensor = Tensor(name, dtype, shape, begin, end)
-    itemsize = np.dtype(_DTYPES[dtype][0]).itemsize
-    if min(shape, default=0) < 0 or not 0 <= begin <= end <= size or end - begin != tensor.elements * itemsize:
-        raise ValueError(f"{name} {dtype}{list(shape)} does not fit its place {begin}:{end} of {size}")
-    return tensor
+    return Weights(data, {tensor.name: tensor for tensor in tensors}, raw.size)
 
 
 def _first_line(exc: Exception, snapshot: Path) -> str:

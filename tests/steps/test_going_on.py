@@ -1,0 +1,104 @@
+"""What is wrong with one directory or root holds up no other."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapterd.health import Health
+from adapterd.lanes import Intake
+from adapterd.ports import Draft, Observation
+from adapterd.steps.host import Host
+from helpers.adapters import write_adapter
+from steps.conftest import Site
+
+
+class Faulty:
+    """A registry with a fault at one adapter, and at one root."""
+
+    def __init__(self, registry: object, *, adapter: str = "", root: str = "") -> None:
+        """Stand in for `registry`."""
+        self._registry, self._adapter, self._root = registry, adapter, root
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the registry has
+        """Give the registry's own."""
+        return getattr(self._registry, name)
+
+    def intake(self, draft: Draft, at: float) -> object:
+        """Fail at the one adapter."""
+        if draft.adapter == self._adapter:
+            raise ZeroDivisionError
+        return self.__getattr__("intake")(draft, at)
+
+    def observations(self, root: str | None = None) -> list[Observation]:
+        """Fail at the one root."""
+        if root is not None and root == self._root:
+            raise ZeroDivisionError
+        found: list[Observation] = self.__getattr__("observations")(root)
+        return found
+
+
+def _turn(host: Host) -> Health:
+    health = Health("", "", 0.0, host.monotonic)
+    Intake(lambda: host, health).turn()
+    return health
+
+
+def test_a_fault_at_one_directory_stalls_that_one_and_the_next_is_taken(
+    site: Site, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The line is said with the directory's name, once; it is tried again with each scan."""
+    for run in ("broken", "sound"):
+        write_adapter(site.root / run / "checkpoint-5", seed=len(run))
+    host = replace(site.host, registry=Faulty(site.registry, adapter="acme/broken"))  # type: ignore[arg-type]  # stands in
+    _turn(host)
+    assert site.states() == {"broken/checkpoint-5": "stalled:bug", "sound/checkpoint-5": "settled"}
+    assert [v.adapter for v in site.registry.versions()] == ["acme/sound"]
+    said = capfd.readouterr()
+    assert "broken/checkpoint-5" in said.out + said.err
+    site.rest()
+    assert site.states()["broken/checkpoint-5"] == "settled"
+
+
+def test_a_fault_at_one_root_is_shown_there_and_the_next_root_is_scanned(site: Site) -> None:
+    """Every other root is worked as ever."""
+    second = site.tmp / "second"
+    write_adapter(second / "support" / "checkpoint-5")
+    config = site.host.config
+    roots = [config.roots[0], config.roots[0].model_copy(update={"path": second, "backlog": "all"})]
+    config = config.model_copy(update={"roots": tuple(roots)})
+    faulty = Faulty(site.registry, root=str(site.root))
+    health = _turn(replace(site.host, config=config, registry=faulty))  # type: ignore[arg-type]  # stands in
+    assert health.roots[str(site.root)].problem == "bug"
+    assert [v.adapter for v in site.registry.versions()] == ["acme/support"]
+
+
+def test_a_file_whose_name_is_no_text_holds_nothing_up(site: Site) -> None:
+    """A part of a sharded state may have any name; the directory is said to be unfinished, and the next is taken."""
+    odd = site.root / "alpha"
+    write_adapter(odd / "checkpoint-5")
+    (odd / "checkpoint-5" / "adapter_config.json").unlink()
+    Path(os.fsdecode(os.fsencode(odd / "checkpoint-5") + b"/\xff_model_states.pt")).touch()
+    write_adapter(site.root / "beta" / "checkpoint-5")
+    _turn(site.host)
+    assert site.states() == {"alpha/checkpoint-5": "waiting:half_written", "beta/checkpoint-5": "settled"}
+
+
+def test_a_directory_that_went_before_its_snapshot_is_said(
+    make_site: Callable[..., Site], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A person hears of each that was missed, by its name."""
+    site = make_site(checkpoints="all").empty()
+    folder = write_adapter(site.root / "support")
+    _turn(site.host)
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    capfd.readouterr()
+    _turn(site.host)
+    assert site.states() == {"support": "source_gone"}
+    said = capfd.readouterr()
+    assert "support" in said.out + said.err
