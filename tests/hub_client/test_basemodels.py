@@ -12,7 +12,7 @@ from adapterd.hub.server import RunningHub
 from adapterd.ports import AddBytes, Denied, NotFound
 
 if TYPE_CHECKING:
-    from tests.hub_client.conftest import Connect
+    from hub_client.conftest import Connect
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 BINS = ("pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin")

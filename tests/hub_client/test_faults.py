@@ -12,7 +12,7 @@ from adapterd.hub.server import RunningHub
 from adapterd.ports import AddBytes, AddFile, Conflict, Denied, NotFound, Transient
 
 if TYPE_CHECKING:
-    from tests.hub_client.conftest import Answer, Asked, Connect, FaultServer
+    from hub_client.conftest import Answer, Asked, Connect, FaultServer
 
 HEAD = "1" * 40
 COMMIT_URL = f"https://mirrored.example/acme/x/commit/{HEAD}"

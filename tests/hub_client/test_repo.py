@@ -12,7 +12,7 @@ from adapterd.hub.server import RunningHub
 from adapterd.ports import AddBytes, AddFile, Conflict, CopyFrom, Delete, Denied, Hub, NotFound, Operation
 
 if TYPE_CHECKING:
-    from tests.hub_client.conftest import Connect
+    from hub_client.conftest import Connect
 
 CARD = "---\nlicense: apache-2.0\n---\n# An adapter\n"
 READER = "hf_" + "b" * 34

@@ -16,7 +16,7 @@ from adapterd.core.errors import AdapterdError
 from adapterd.ports import Transient
 
 if TYPE_CHECKING:
-    from tests.hub_client.conftest import Answer, Asked, Connect, FaultServer
+    from hub_client.conftest import Answer, Asked, Connect, FaultServer
 
 TOKEN = "hf_" + "a" * 34
 HEAD = "1" * 40

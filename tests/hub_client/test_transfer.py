@@ -10,7 +10,7 @@ from adapterd.hub.transfer import READ_LIMIT
 from adapterd.ports import Denied, NotFound, Transient
 
 if TYPE_CHECKING:
-    from tests.hub_client.conftest import Answer, Asked, Connect, FaultServer
+    from hub_client.conftest import Answer, Asked, Connect, FaultServer
 
 WHOLE = bytes(range(256)) * 400
 

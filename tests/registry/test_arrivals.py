@@ -10,7 +10,7 @@ from adapterd.core.version import Stage
 from adapterd.ports import AdapterRecord, Registry
 
 if TYPE_CHECKING:
-    from tests.registry.conftest import Trainer
+    from registry.conftest import Trainer
 
 
 def test_unknown_root(registry: Registry) -> None:

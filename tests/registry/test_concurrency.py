@@ -9,7 +9,7 @@ from adapterd.core.version import Stage
 from adapterd.ports import Claim, LostLease, Registry
 
 if TYPE_CHECKING:
-    from tests.registry.conftest import Trainer
+    from registry.conftest import Trainer
 
 LEASE, HORIZON = 60.0, 3600.0
 LANES, VERSIONS = 6, 24

@@ -11,7 +11,7 @@ from adapterd.ports import LostLease, NotFound, Registry, RepoRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.registry.conftest import Trainer
+    from registry.conftest import Trainer
 
 LEASE, HORIZON = 60.0, 3600.0
 LIMIT = Reason("rate_limited", "412 requests", "wait")

@@ -8,7 +8,7 @@ from adapterd.core.version import Stage
 from adapterd.ports import AdapterRecord, Conflict, Intent, Registry
 
 if TYPE_CHECKING:
-    from tests.registry.conftest import Trainer
+    from registry.conftest import Trainer
 
 
 def test_plan(registry: Registry, trainer: "Trainer") -> None:

@@ -20,7 +20,7 @@ from adapterd.registry.schema import REVISIONS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.registry.conftest import Trainer
+    from registry.conftest import Trainer
 
 OPENERS: "list[Callable[[Path], object]]" = [open_reader, open_registry]
 both = pytest.mark.parametrize("opener", OPENERS, ids=lambda opener: opener.__name__)

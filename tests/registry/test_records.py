@@ -12,7 +12,7 @@ from adapterd.ports import ChannelRecord, Registry, RegistryError, RepoRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.registry.conftest import Trainer
+    from registry.conftest import Trainer
 
 REPO = RepoRecord(
     "acme/support",
