@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from adapterd.core.adapter import WEIGHTS
 from adapterd.worker.attach import tensor_of
-from adapterd.worker.files import WEIGHTS, BadFileError, read_weights
+from adapterd.worker.files import BadFileError, read_weights
 
 FLOATS = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e5m2, torch.float8_e4m3fn]
 OTHERS = [torch.int64, torch.int8, torch.uint8, torch.bool]

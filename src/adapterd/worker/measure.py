@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from adapterd.core.adapter import CONFIG
 from adapterd.core.probetexts import TEXTS
 from adapterd.core.reasons import reason
 from adapterd.core.version import Reason
@@ -21,7 +22,7 @@ from adapterd.worker import attach, probes
 from adapterd.worker.base import SEQ_CLS, BaseKey, ResidentBase, fingerprint, gguf_file, load, task_of, weight_bytes
 from adapterd.worker.case import Case
 from adapterd.worker.devices import candidates, is_device_fault, ran_out, room
-from adapterd.worker.files import CONFIG, BadFileError, read_config, read_weights
+from adapterd.worker.files import BadFileError, read_config, read_weights
 from adapterd.worker.outputs import TOKENIZER_FILES, Batch, encode, find_tokenizer, forward
 from adapterd.worker.probes import look
 
