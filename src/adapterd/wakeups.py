@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
@@ -187,6 +188,10 @@ class Calendar:
         """Call `wake` at every match of a five-field crontab; the same name replaces its trigger."""
         trigger = CronTrigger.from_crontab(crontab, timezone="UTC")
         self._scheduler.add_job(wake, trigger, id=name, replace_existing=True)
+
+    def jobs(self) -> list[Any]:
+        """The triggers that are set."""
+        return list(self._scheduler.get_jobs())
 
     def close(self) -> None:
         """Stop; without waiting, since waiting deadlocks when a job adds a job."""
