@@ -12,6 +12,9 @@ from adapterd.core.reasons import BY_CODE
 from adapterd.ports import BaseModel, Hub
 
 _CACHED = re.compile(r"/models--([^/]+)--([^/]+)/snapshots/([0-9a-f]{40})/?$")
+LOCAL = "local"
+"""The revision of a base model of which nothing says which commit it is."""
+
 _CARD_LIMIT = 1024 * 1024
 
 
@@ -76,8 +79,10 @@ def locate(written: str, wanted: str, config: Config, hub: Callable[[], Hub], ro
         raise BaseMissingError("base_unknown", f"nothing says which Hub id the base model {written or '(none)'!r} has")
     revision = wanted if is_commit(wanted) else (entry.revision if entry else None)
     for folder in _local_folders(written, entry):
-        if folder.is_dir():
-            return BaseModel(model, revision or _revision_of(folder), str(folder), dtype)
+        here = _revision_of(folder)
+        # A folder of the Hub's cache says which commit it is: it is not called by another's name.
+        if folder.is_dir() and (not revision or here in (revision, LOCAL)):
+            return BaseModel(model, revision or here, str(folder), dtype)
     found = hub().cached_model(model, revision)
     if found is None and entry is not None and entry.fetch:
         found = hub().fetch_model(model, revision)
@@ -99,7 +104,7 @@ def _local_folders(written: str, entry: BaseModelEntry | None) -> list[Path]:
 def _revision_of(folder: Path) -> str:
     """The commit of a folder in the Hub's cache; ``local`` for any other, since nothing says which it is."""
     cached = _CACHED.search(str(folder))
-    return cached[3] if cached else "local"
+    return cached[3] if cached else LOCAL
 
 
 def base_license(folder: Path) -> str:

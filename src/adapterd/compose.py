@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adapterd import log as logs
 from adapterd.config import Config, ConfigError, Places, find_token, load, places
+from adapterd.config.checks import root_conflict
 from adapterd.core.errors import AdapterdError
-from adapterd.hub.client import HubClient
 from adapterd.instance import new_instance, publisher_id, read_instance
 from adapterd.ports import Registry
 from adapterd.registry import acquire, open_registry, prepare
@@ -20,6 +21,9 @@ from adapterd.spool import Spool
 from adapterd.steps.host import Host
 from adapterd.worker.supervisor import WorkerSupervisor
 
+if TYPE_CHECKING:
+    from adapterd.hub.client import HubClient
+
 log = logs.get_logger(__name__)
 
 
@@ -27,8 +31,10 @@ class SetupError(AdapterdError):
     """This host is not set up for what was asked: a folder, a command, a path."""
 
 
-def hub_of(config: Config, environ: Mapping[str, str], home: Path) -> HubClient:
+def hub_of(config: Config, environ: Mapping[str, str], home: Path) -> "HubClient":
     """The Hub client of a configuration; without a token where none is to be found."""
+    from adapterd.hub.client import HubClient  # noqa: PLC0415 - who has nothing to publish needs none
+
     try:
         token = find_token(config, environ, home)
     except ConfigError as error:
@@ -52,13 +58,13 @@ def worker_of(config: Config) -> WorkerSupervisor:
 class Once:
     """A Hub client that is made when it is first needed, and anew while there is no token for it."""
 
-    def __init__(self, make: Callable[[], HubClient]) -> None:
+    def __init__(self, make: Callable[[], "HubClient"]) -> None:
         """Remember how to make it."""
         self._make = make
         self._lock = threading.Lock()
         self._made: HubClient | None = None
 
-    def __call__(self) -> HubClient:
+    def __call__(self) -> "HubClient":
         """Give the one client; made now where there is none yet, or a token may have come meanwhile."""
         with self._lock:
             if self._made is None or not self._made.signed_in:
@@ -74,6 +80,10 @@ def opened(config: Config, *, anew: bool = False) -> Iterator[Host]:
     RegistryError where another process writes, or the registry is missing, damaged or newer.
     """
     at = places(config, os.environ, Path.home())
+    for root in config.roots:
+        # By their names they are apart, or the configuration would have been refused; a link may join them.
+        if text := root_conflict([Path(root.path).resolve()], at.spool.resolve()):
+            raise SetupError(f"through a link, {text}", "set spool.path to a folder outside every root")
     for folder in {at.state, at.registry.parent, at.instance.parent}:
         make_folder(folder)
     with acquire(at.registry):

@@ -79,6 +79,7 @@ class Daemon:
             for name, turn in turns.items()
         ]
         self._servers: list[Any] = []
+        self._swapping = threading.Lock()
         self.drain_from: int | None = None
         """The first scan that sees what the command beside it wrote last, once it has ended."""
 
@@ -203,7 +204,8 @@ class Daemon:
             old.config.validation.idle_exit,
         ):
             changes["validator"] = worker_of(config)
-        self._host = replace(old, **changes)
+        with self._swapping:
+            self._host = replace(old, **changes)
         if self._host.validator is not old.validator:
             old.validator.close()
         logs.configure(config.log.level, config.log.format)
@@ -211,8 +213,9 @@ class Daemon:
 
     def _ask_for_token_again(self) -> None:
         """A person who sets something going may have given another token meanwhile."""
-        config = self._host.config
-        self._host = replace(self._host, hub=Once(lambda: hub_of(config, os.environ, Path.home())))
+        with self._swapping:
+            config = self._host.config
+            self._host = replace(self._host, hub=Once(lambda: hub_of(config, os.environ, Path.home())))
 
     def _name_affected(self) -> None:
         """Name the rejected versions whose verdict was reached under rules that are no longer those of today."""
@@ -256,7 +259,7 @@ class Daemon:
         """Finish or give back what is in hand, within `STOP_SECONDS`."""
         self._notify.stopping()
         log.info("daemon_stopping")
-        for part in (self._validate, self._publish, self._exports):
+        for part in (self.intake, self._validate, self._publish, self._exports):
             part.stopping.set()
         for lane in self._lanes:
             lane.stop()
@@ -289,6 +292,7 @@ def watch(config_path: Path, command: Sequence[str] = ()) -> int:
     logs.configure(config.log.level, config.log.format)
     notifier = Notifier.take(os.environ)
     with opened(config) as host:
+        operate.stage_again(host)
         daemon = Daemon(config_path, host, notifier)
         _on(signal.SIGHUP, daemon.ask_reload)
         if command:

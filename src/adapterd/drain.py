@@ -11,6 +11,7 @@ from adapterd.control import NoDaemonError, call
 from adapterd.core.version import Stage
 from adapterd.health import Health
 from adapterd.lanes import Exports, Intake, Steps, unfinished
+from adapterd.operate import stage_again
 from adapterd.reconcile import LINE
 from adapterd.registry import open_reader
 from adapterd.steps.host import Host
@@ -52,6 +53,7 @@ def _scanned(at: Places) -> int:
 
 def _sync_here(host: Host, wanted: list[str], patience: float, say: Callable[[str], None]) -> int:
     """Turn every lane in this thread until the line has drained."""
+    stage_again(host)
     health = Health("", host.publisher, time.time(), time.monotonic)
     intake = Intake(lambda: host, health)
     intake.want(wanted)

@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +13,7 @@ from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Reason, Stage, backoff
 from adapterd.health import Health, LaneHealth, RootHealth
 from adapterd.log import get_logger
-from adapterd.ports import RegistryError
+from adapterd.ports import Observation, RegistryError
 from adapterd.reconcile import LINE, Arrow
 from adapterd.steps import discover, export, promote
 from adapterd.steps.host import Host
@@ -45,7 +46,9 @@ class Intake:
         self._watcher = watcher
         self._rests = Rests()
         self._wanted: set[str] = set()
+        self._unreadable: dict[str, frozenset[str]] = {}
         self._lock = threading.Lock()
+        self.stopping = threading.Event()
 
     def want(self, directories: list[str]) -> None:
         """A person asked for these directories, whatever filter or baseline holds them."""
@@ -94,8 +97,10 @@ class Intake:
             (seen.problem.code, seen.problem.message, seen.problem.hint) if seen.problem else ("", "", "")
         )
         health.known = seen.known
+        self._say_unreadable(path, seen.unreadable)
         lost = reason("source_gone", "it was deleted before its snapshot was taken")
         for missed in seen.missed:
+            self._rests.forget(f"{path}/{missed}")
             log.warning("directory_missed", directory=f"{path}/{missed}", reason=lost.code, hint=lost.hint)
         health.scan_seconds = round(host.monotonic() - began, 4)
         if self._watcher is not None:
@@ -104,7 +109,7 @@ class Intake:
             health.events = self._watcher.state(path)
         network = root.network if isinstance(root.network, bool) else is_network(Path(path))
         soonest = host.config.schedule.scan
-        for found in seen.pending:
+        for found in takewhile(lambda _: not self.stopping.is_set(), seen.pending):
             directory = str(found.directory)
             match self._settle(host, found, network=network, now=directory in wanted):
                 case Settled(version, new):
@@ -116,6 +121,14 @@ class Intake:
         with self._lock:
             self._wanted -= wanted & self._done(host, wanted)
         return soonest
+
+    def _say_unreadable(self, root: str, folders: tuple[str, ...]) -> None:
+        """Say which folders cannot be entered, and so whose adapters would be missed: each one once."""
+        known = self._unreadable.get(root, frozenset())
+        self._unreadable[root] = frozenset(folders)
+        if fresh := sorted(self._unreadable[root] - known):
+            message = f"{len(fresh)} folders below {root} cannot be read, {fresh[0]} first"
+            log.warning("folders_unreadable", root=root, message=message, hint=reason("source_unreadable", "").hint)
 
     def _settle(self, host: Host, found: discover.Found, *, network: bool, now: bool) -> Settled | Later:
         lane = self._health.lanes.setdefault("intake", LaneHealth())
@@ -129,6 +142,8 @@ class Intake:
             if later.news is not None:
                 log.exception("settle_failed", directory=str(found.directory))
             return later
+        finally:
+            lane.busy_with, lane.last_turn = "", self._health.monotonic()
 
     def _settled(self, version: AdapterVersion, directory: str, *, new: bool) -> None:
         said = {"adapter": version.adapter, "version": version.label, "directory": directory}
@@ -224,9 +239,20 @@ class Exports:
             else:
                 log.info("channel_waits", reason=done.reason, message=done.message, **said)
         if host.registry.generation() != export.written_generation(host):
-            export.export(host)
+            self._to_disk(host)
         self._to_hub(host, fresh=fresh)
         return self._next(host)
+
+    def _to_disk(self, host: Host) -> None:
+        try:
+            export.export(host)
+        except OSError as error:
+            message = f"{host.index} cannot be written: {error.strerror or error}"
+            if "index_unwritable" not in self._health.problems:
+                log.warning("index_unwritable", message=message)
+            self._health.problems["index_unwritable"] = (message, "let the user of adapterd write there")
+        else:
+            self._health.problems.pop("index_unwritable", None)
 
     def _to_hub(self, host: Host, *, fresh: bool) -> None:
         generation, now = host.registry.generation(), host.monotonic()
@@ -296,9 +322,16 @@ class Lane(threading.Thread):
         self._wake.set()
 
 
+def _on_its_way(host: Host, seen: Observation) -> bool:
+    """Whether a directory may still come to rest; what a job left half-written long ago does not."""
+    given_up = host.clock() - max(host.config.settle.patience, host.config.settle.quiet_network)
+    return seen.state == "waiting" and not (seen.reason == "half_written" and seen.changed_at <= given_up)
+
+
 def unfinished(host: Host) -> list[str]:
     """What still moves by itself: versions on the line that are not stalled, directories that come to rest."""
     names = [v.label for arrow in LINE for v in host.registry.versions(stage=arrow.stage) if not v.stalled]
-    names += [f"{o.root}/{o.path}" for o in host.registry.observations() if o.state == "waiting"]
+    there = {str(root.path) for root in host.config.roots if Path(root.path).is_dir()}
+    names += [f"{o.root}/{o.path}" for o in host.registry.observations() if o.root in there and _on_its_way(host, o)]
     names += [f"{record.adapter}@{record.channel}" for record, _ in promote.due(host, all_=True)]
     return names

@@ -4,7 +4,7 @@ The daemon runs it for the control socket; without a daemon the command line run
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,12 @@ from adapterd.core import publication as pub
 from adapterd.core.errors import AdapterdError
 from adapterd.core.index import render
 from adapterd.core.version import AdapterVersion, Stage
-from adapterd.ports import AddBytes, ChannelRecord, Draft, Hub, NotFound, RepoRecord
+from adapterd.log import get_logger
+from adapterd.ports import AddBytes, ChannelRecord, Conflict, Draft, Hub, NotFound, Refs, RemoteFile, RepoRecord
 from adapterd.steps import repo as repos
 from adapterd.steps.host import Host
+
+log = get_logger(__name__)
 
 
 class UnknownVersionError(AdapterdError):
@@ -108,7 +111,8 @@ def adopt(host: Host, adapter: str, actor: str, why: str) -> str:
         document = pub.with_publisher(record.standing, ids, actor, why, host.clock())
         head = refs.branches.get(pub.STANDING_BRANCH, "")
         if not head:
-            head = refs.branches["main"]
+            if not (head := refs.branches.get("main", "")):
+                raise NotFound(f"{adapter} has no branch main to start from", "make the branch on the Hub")
             hub.create_branch(adapter, pub.STANDING_BRANCH, head)
         message = f"Publisher {host.publisher} adopted this repo\n\nBy {actor}. {why}".strip()
         commit = hub.commit(
@@ -144,27 +148,34 @@ def rebuild(host: Host, adapters: list[str], say: Callable[[str], None]) -> tupl
     hub, restored = host.hub(), 0
     for adapter in adapters:
         try:
-            count = _rebuild_repo(host, hub, adapter)
+            refs = hub.refs(adapter)
         except NotFound:
             say(f"{adapter}: no repo on the Hub")
             continue
+        count = _rebuild_repo(host, hub, adapter, refs, say)
         restored += count
         say(f"{adapter}: {count} versions")
-    return restored, _stage_again(host)
+    return restored, stage_again(host)
 
 
-def _rebuild_repo(host: Host, hub: Hub, adapter: str) -> int:
-    refs = hub.refs(adapter)
+def _rebuild_repo(host: Host, hub: Hub, adapter: str, refs: Refs, say: Callable[[str], None]) -> int:
     record = repos.standing(hub, RepoRecord(adapter, private=hub.is_private(adapter)), refs)
     numbers = naming.version_numbers(refs.tags)
+    restored = 0
     for number, commit in sorted(numbers.items()):
-        manifest = json.loads(hub.read(adapter, commit, pub.MANIFEST))
-        _restore(host, adapter, manifest, number, commit)
+        try:
+            manifest = json.loads(hub.read(adapter, commit, pub.MANIFEST))
+            _restore(host, adapter, manifest, number, commit, hub.tree(adapter, commit))
+        except (NotFound, Conflict, ValueError, KeyError, TypeError, AttributeError):
+            # A tag by hand, or somebody's own commit: no reason to leave the versions beside it out.
+            say(f"{adapter}: tag v{number} is left alone, it is no version that adapterd published")
+        else:
+            restored += 1
     host.registry.save_repo(record)
     for channel in host.config.channels:
         if head := refs.branches.get(channel):
             _restore_channel(host, hub, adapter, channel, head)
-    return len(numbers)
+    return restored
 
 
 def _restore_channel(host: Host, hub: Hub, adapter: str, channel: str, head: str) -> None:
@@ -175,9 +186,13 @@ def _restore_channel(host: Host, hub: Hub, adapter: str, channel: str, head: str
         host.registry.save_channel(ChannelRecord(adapter, channel, said[0].number, head, highest))
 
 
-def _restore(host: Host, adapter: str, manifest: dict[str, Any], number: int, commit: str) -> None:
+def _restore(
+    host: Host, adapter: str, manifest: dict[str, Any], number: int, commit: str, there: Mapping[str, RemoteFile]
+) -> None:
     provenance, peft, base = manifest.get("provenance", {}), manifest.get("peft", {}), manifest.get("base", {})
     files = {path: (str(f["sha256"]), int(f["size"])) for path, f in manifest.get("files", {}).items()}
+    if manifest["number"] != number or any(there[path].sha256 not in (None, files[path][0]) for path in files):
+        raise ValueError(f"the manifest at v{number} is not about v{number}")
     draft = Draft(
         adapter=adapter,
         identity=str(manifest["identity"]["digest"]),
@@ -197,13 +212,20 @@ def _restore(host: Host, adapter: str, manifest: dict[str, Any], number: int, co
     host.registry.restore(draft, number, commit, host.clock())
 
 
-def _stage_again(host: Host) -> int:
-    """Every snapshot in the spool whose identity the Hub lacks becomes a STAGED version again, in its old order."""
+def stage_again(host: Host) -> int:
+    """Every snapshot in the spool that the registry does not know becomes a STAGED version, in its old order.
+
+    At a start it takes up what a crash left between the snapshot and its row; the directory may be gone since.
+    """
     names = set(Draft.__slots__)
     waiting = sorted(host.spool.sidecars(), key=lambda item: item[2].get("intake") or 0)
     staged = 0
     for adapter, tree, sidecar in waiting:
-        draft = Draft(**{key: value for key, value in sidecar.items() if key in names})
+        try:
+            draft = Draft(**{key: value for key, value in sidecar.items() if key in names})
+        except TypeError:
+            log.warning("sidecar_unreadable", adapter=adapter, tree=tree)
+            continue
         if draft.tree != tree or host.registry.find(adapter, identity=draft.identity):
             continue
         host.registry.bind(adapter, draft.root, "", "", "")

@@ -50,6 +50,8 @@ class Walk:
 
     folders: tuple[Folder, ...]
     runs: frozenset[str]
+    unreadable: tuple[str, ...] = ()
+    """Folders that this user may not list."""
 
 
 def inode_of(path: Path) -> tuple[int, int] | None:
@@ -75,6 +77,7 @@ def walk(root: Path, depth: int) -> Walk:
     """
     folders: list[Folder] = []
     runs: set[str] = set()
+    unreadable: list[str] = []
     stack = [(".", 0)]
     while stack:
         path, level = stack.pop()
@@ -82,7 +85,8 @@ def walk(root: Path, depth: int) -> Walk:
             with os.scandir(root / path) as listing:
                 entries = list(listing)
             children = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-        except OSError:
+        except OSError as error:
+            unreadable += [path] if error.errno in _DENIED else []
             continue
         names = {entry.name for entry in entries}
         traces = any(ad.checkpoint_number(child) is not None for child in children)
@@ -93,12 +97,12 @@ def walk(root: Path, depth: int) -> Walk:
         if level < depth:
             prefix = "" if path == "." else f"{path}/"
             stack += [(prefix + child, level + 1) for child in children if child != TEMPLATES and _watched(child)]
-    return Walk(tuple(sorted(folders, key=lambda f: f.path)), frozenset(runs))
+    return Walk(tuple(sorted(folders, key=lambda f: f.path)), frozenset(runs), tuple(sorted(unreadable)))
 
 
 def _watched(child: str) -> bool:
     """Whether a folder of this name is entered: not a hidden one, nor one whose name is no text."""
-    return _is_text(child) and not child.startswith(".")
+    return _is_text(child) and not child.startswith(".") and child != "lost+found"
 
 
 def _is_text(name: str) -> bool:

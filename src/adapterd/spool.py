@@ -22,6 +22,7 @@ from adapterd.core.adapter import Entry
 from adapterd.roots import GONE, SettleError, entries_of, open_regular, read_small
 
 CHUNK = 1024 * 1024
+SIDECAR = "sidecar.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Spool:
         hub_id: Callable[[str], str],
         limits: tuple[int, int],
         seen: str = "",
+        beside: Callable[[Snapshot], Mapping[str, Any]] | None = None,
     ) -> Snapshot:
         """Copy an adapter directory into the spool while hashing it.
 
@@ -75,6 +77,7 @@ class Spool:
             hub_id: from what the config names as base to its Hub id; empty where there is none.
             limits: the most bytes and the most files of a payload.
             seen: the fingerprint that was found finished.
+            beside: gives the sidecar, which appears together with the snapshot: no crash leaves one without it.
 
         Raises SettleError: `changed_while_copying` where names, sizes, mtimes or inodes differ before and after, or
         from what was seen;
@@ -104,7 +107,7 @@ class Spool:
             files = {name: self._copy(source, name, aside / "payload" / name) for name in chosen}
             if ad.fingerprint(self._listed(source)) != ad.fingerprint(before):
                 raise SettleError("changed_while_copying", f"{source} changed while it was copied")
-            return self._finish(aside, adapter, files, hub_id)
+            return self._finish(aside, adapter, files, hub_id, beside)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -138,7 +141,12 @@ class Spool:
         return digest, size
 
     def _finish(
-        self, aside: Path, adapter: str, files: dict[str, tuple[str, int]], hub_id: Callable[[str], str]
+        self,
+        aside: Path,
+        adapter: str,
+        files: dict[str, tuple[str, int]],
+        hub_id: Callable[[str], str],
+        beside: Callable[[Snapshot], Mapping[str, Any]] | None,
     ) -> Snapshot:
         payload = aside / "payload"
         try:
@@ -157,14 +165,17 @@ class Spool:
         identity = ad.identity_digest(config.fields, {path: digest for path, (digest, _) in files.items()})
         tree = ad.tree_digest(files)
         final = self.folder(adapter, tree)
+        snapshot = Snapshot(final / "payload", tree, identity, dict(files), config, repairs)
         with _writing(self.path):
-            _sync_folder(payload)
-            _sync_folder(aside)
+            if beside is not None:
+                write_file(aside / SIDECAR, json.dumps(beside(snapshot), sort_keys=True).encode())
+            for folder in (*(path for path in payload.iterdir() if path.is_dir()), payload, aside):
+                _sync_folder(folder)
             final.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._put(aside, final, adapter, tree)
             for folder in (final.parent, final.parent.parent, self.path):
                 _sync_folder(folder)
-        return Snapshot(final / "payload", tree, identity, dict(files), config, repairs)
+        return snapshot
 
     def _put(self, aside: Path, final: Path, adapter: str, tree: str) -> None:
         """Rename a copy to its digest; one that is there already stays, unless its bytes are damaged."""
@@ -205,11 +216,11 @@ class Spool:
     def write_sidecar(self, adapter: str, tree: str, sidecar: Mapping[str, Any]) -> None:
         """Record beside the payload what a rebuild needs."""
         with _writing(self.path):
-            replace_file(self.folder(adapter, tree) / "sidecar.json", (json.dumps(sidecar, sort_keys=True)).encode())
+            replace_file(self.folder(adapter, tree) / SIDECAR, (json.dumps(sidecar, sort_keys=True)).encode())
 
     def sidecars(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         """Every snapshot that has a readable sidecar: adapter, tree, sidecar."""
-        for path in sorted(self.path.glob("*/*/*/sidecar.json")):
+        for path in sorted(self.path.glob(f"*/*/*/{SIDECAR}")):
             with suppress(OSError, ValueError):
                 sidecar = json.loads(path.read_bytes())
                 if isinstance(sidecar, dict):

@@ -215,3 +215,20 @@ def test_publishers_are_added_once() -> None:
     }
     assert pub.with_publisher(first, [MINE], "bob", "again", 6.0) == first
     assert pub.publishers(pub.with_publisher(first, [OTHER], "bob", "too", 6.0)) == {MINE, OTHER}
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        ({}, ""),
+        ({"schema": 1, "erasures": [{"identity": "a"}], "publishers": []}, ""),
+        ([], "holds no object"),
+        ({"schema": 2}, "has schema 2"),
+        ({"schema": "1"}, "has schema 1"),
+        ({"erasures": {"identity": "a"}}, "has erasures that are no list of objects"),
+        ({"holds": ["main"]}, "has holds that are no list of objects"),
+    ],
+)
+def test_a_standing_document_that_cannot_be_read_is_not_an_empty_one(document: object, fault: str) -> None:
+    """An erasure or a hold that is overlooked would be published, or moved, against somebody's word."""
+    assert pub.standing_fault(document) == fault

@@ -1,14 +1,20 @@
 """What follows the registry: the index document, the index repo, and a registry that is made anew."""
 
 import json
+import shutil
 from collections.abc import Callable
 
+import pytest
+
 from adapterd import operate
+from adapterd.core import publication as pub
 from adapterd.core.version import Stage
 from adapterd.ports import AddBytes
 from adapterd.steps import export
+from helpers.adapters import weights
 from helpers.hosts import World
 from publishing.conftest import stage
+from publishing.crashing import Crash
 from publishing.lines import audit, drive
 
 
@@ -96,3 +102,60 @@ def test_what_is_sighted_again_after_a_rebuild_is_no_new_version(world: World, a
     found = world.registry.version(again.id)
     assert found is not None
     assert found.number == 1
+
+
+def test_tags_that_somebody_made_by_hand_do_not_stop_a_rebuild(world: World, adapter: str) -> None:
+    """A tag on one of our commits, on a commit without a manifest, or on other weights is said and left alone."""
+    one = stage(world, adapter, 1)
+    drive(world)
+    client = world.client
+    head = client.refs(adapter).branches[pub.BRANCH]
+    client.create_tag(adapter, "v7", head)
+    client.create_tag(adapter, "v8", client.log(adapter, "main")[-1].id)
+    document = json.loads(client.read(adapter, head, pub.MANIFEST)) | {"number": 9}
+    document["identity"] = {**document["identity"], "digest": "9" * 64}
+    changes = [
+        AddBytes(pub.MANIFEST, json.dumps(document).encode()),
+        AddBytes("adapter_model.safetensors", weights(seed=9)),
+    ]
+    main = client.refs(adapter).branches["main"]
+    client.create_tag(adapter, "v9", client.commit(adapter, "main", main, changes, "by hand"))
+    world.lose_registry()
+    lines: list[str] = []
+    assert operate.rebuild(world.host, [adapter], lines.append) == (1, 0)
+    assert [line.split(" is left")[0].split(" ")[-1] for line in lines[:-1]] == ["v7", "v8", "v9"]
+    assert [v.number for v in world.registry.versions(adapter)] == [1]
+    two = stage(world, adapter, 2)
+    drive(world)
+    assert two.identity != one.identity
+    found = world.registry.version(two.id)
+    assert found is not None
+    assert found.number == 10
+
+
+def test_a_snapshot_without_its_row_is_taken_up_at_the_next_start(world: World, adapter: str) -> None:
+    """The process died between the two, and the trainer has rotated the directory away: the version is not lost."""
+
+    class Dying:
+        """A registry before which the process dies."""
+
+        def __init__(self, registry: object) -> None:
+            self._registry = registry
+
+        def __getattr__(self, name: str) -> object:
+            if name == "intake":
+                raise Crash(name)
+            return getattr(self._registry, name)
+
+    world.wrap_registry = Dying  # type: ignore[assignment]  # stands in
+    world.reopen()
+    with pytest.raises(Crash):
+        stage(world, adapter, 1)
+    shutil.rmtree(world.tmp / "train" / "run-1")
+    world.wrap_registry = lambda registry: registry
+    world.reopen()
+    assert operate.stage_again(world.host) == 1
+    assert operate.stage_again(world.host) == 0
+    drive(world)
+    (version,) = world.registry.versions(adapter)
+    assert audit([world], adapter, [version]) == [1]

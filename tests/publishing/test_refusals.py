@@ -122,8 +122,8 @@ def test_a_missing_token_stalls_and_a_later_one_goes_on(world: World, adapter: s
 
 @pytest.mark.parametrize("token", ["hf_" + "r" * 34, "hf_" + "w" * 34], ids=["read-only", "wrong"])
 def test_a_token_that_may_not_write_stalls(world: World, adapter: str, token: str) -> None:
-    """A read-only or unknown token is a matter for a person, and the hint says which."""
-    version = stage(world, adapter, 1)
+    """A read-only or unknown token is a matter for a person, and the hint says which, whatever the adapter's name."""
+    version = stage(world, f"{adapter}-card-metadata", 1)
     world.with_token(token)
     _stalls(world, version, "denied")
 

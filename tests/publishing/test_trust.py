@@ -130,3 +130,14 @@ def test_a_version_that_was_overtaken_between_commit_and_tag_is_not_committed_ag
     record = world.registry.repo(adapter)
     assert record is not None
     assert record.versions_head == _now(world, good[-1]).commit
+
+
+def test_a_tag_by_hand_with_the_highest_number_stalls(world: World, adapter: str) -> None:
+    """There is no number above it; a longer one would be no version tag any more."""
+    first = stage(world, adapter, 1)
+    drive(world)
+    world.client.create_tag(adapter, "v999999999", _now(world, first).commit or "")
+    second = stage(world, adapter, 2)
+    drive(world)
+    assert (_now(world, second).stalled, _now(world, second).reason) == (True, "foreign_tag")
+    assert _now(world, second).number is None

@@ -8,7 +8,8 @@ from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.ports import DeviceBusy, WorkerDied
 from adapterd.steps import discover
-from helpers.hosts import World
+from helpers.adapters import write_adapter
+from helpers.hosts import BASE, World
 from publishing.conftest import stage
 from publishing.lines import drive
 from publishing.test_refusals import drive_only_validation
@@ -116,5 +117,37 @@ def test_a_base_that_left_the_host_since_does_not_hold_a_validated_version_back(
     drive_only_validation(world)
     (world.tmp / "base" / "config.json").unlink()
     (world.tmp / "base").rmdir()
+    drive(world)
+    assert _now(world, version).stage is Stage.PUBLISHED
+
+
+def test_what_was_rejected_binds_its_series_to_nothing(world: World, adapter: str) -> None:
+    """The first run named the wrong PEFT type and was refused: the next one is what the series becomes."""
+    good = world.validator.result
+    run = world.tmp / "train" / "run-1"
+    write_adapter(run, seed=1, base=BASE, peft_type="LOHA")
+    world.validator.result = replace(good, findings=(reason("non_finite", "3 tensors hold NaN"),))
+    wrong = stage(world, adapter, 1, keep=True)
+    drive(world)
+    assert _now(world, wrong).stage is Stage.REJECTED
+    world.validator.result = good
+    right = stage(world, adapter, 2)
+    drive(world)
+    assert _now(world, right).stage is Stage.PUBLISHED
+    write_adapter(world.tmp / "train" / "run-3", seed=3, base=BASE, peft_type="LOHA")
+    other = stage(world, adapter, 3, keep=True)
+    drive(world)
+    assert _now(world, other).reason == "series_changed"
+
+
+def test_a_damaged_snapshot_is_mended_by_asking_for_the_directory_again(world: World, adapter: str) -> None:
+    """As its hint says: the copy is taken anew, and the version goes on."""
+    version = stage(world, adapter, 1)
+    weights = world.host.spool.payload(adapter, version.tree) / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    drive(world)
+    assert (_now(world, version).stalled, _now(world, version).reason) == (True, "snapshot_damaged")
+    again = stage(world, adapter, 1, keep=True)
+    assert again.id == version.id
     drive(world)
     assert _now(world, version).stage is Stage.PUBLISHED

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from adapterd.health import Health
-from adapterd.lanes import Intake
+from adapterd.lanes import Exports, Intake, unfinished
 from adapterd.ports import Draft, Observation
 from adapterd.steps.host import Host
 from helpers.adapters import write_adapter
-from steps.conftest import Site
+from steps.conftest import PATIENCE, Site
 
 
 class Faulty:
@@ -102,3 +102,54 @@ def test_a_directory_that_went_before_its_snapshot_is_said(
     assert site.states() == {"support": "source_gone"}
     said = capfd.readouterr()
     assert "support" in said.out + said.err
+
+
+def test_a_folder_that_may_not_be_read_is_said_once(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whatever lies in it is missed, so a person hears of it."""
+    if os.geteuid() == 0:
+        pytest.skip("the superuser reads everything")
+    hidden = site.root / "private"
+    write_adapter(hidden / "checkpoint-5")
+    hidden.chmod(0)
+    host = site.host
+    intake = Intake(lambda: host, Health("", "", 0.0, host.monotonic))
+    try:
+        intake.turn()
+        assert "private" in "".join(capfd.readouterr())
+        intake.turn()
+        assert "private" not in "".join(capfd.readouterr())
+    finally:
+        hidden.chmod(0o700)
+
+
+def test_what_a_job_left_half_written_does_not_keep_a_drain_waiting(site: Site) -> None:
+    """Weights without a config, from a job that was killed: after the patience there is nothing to wait for."""
+    (write_adapter(site.root / "support") / "adapter_config.json").unlink()
+    site.turn()
+    assert unfinished(site.host) == [f"{site.root}/support"]
+    site.clock.now += PATIENCE + 1
+    site.turn()
+    assert unfinished(site.host) == []
+
+
+def test_a_root_that_is_gone_does_not_keep_a_drain_waiting(site: Site) -> None:
+    """What waited there cannot come to rest while the root is not there."""
+    write_adapter(site.root / "support")
+    site.turn()
+    assert unfinished(site.host) == [f"{site.root}/support"]
+    site.root.rename(site.tmp / "away")
+    site.turn()
+    assert unfinished(site.host) == []
+
+
+def test_an_index_that_cannot_be_written_is_shown_and_holds_nothing_up(site: Site) -> None:
+    """Its folder is not there: the problem stands in the status until it can be written."""
+    host = replace(site.host, index=site.tmp / "nowhere" / "index.json")
+    health = Health("", "", 0.0, host.monotonic)
+    exports = Exports(lambda: host, health)
+    exports.turn()
+    assert "index_unwritable" in health.problems
+    host.index.parent.mkdir()
+    exports.turn()
+    assert not health.problems
+    assert host.index.exists()

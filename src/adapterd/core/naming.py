@@ -60,6 +60,9 @@ GENERIC = frozenset(
 
 RESERVED_CHANNELS = ("versions", "standing", "head")
 
+LARGEST_NUMBER = 999_999_999
+"""The highest number that a version tag may have; what is longer is some other tag."""
+
 _TAG = re.compile(r"v([1-9][0-9]{0,8})")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _IDENTITY = re.compile(r"id:([0-9a-f]{8,64})")

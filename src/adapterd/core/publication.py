@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapterd.core.adapter import IDENTITY_ALGORITHM
-from adapterd.core.naming import tag_number
+from adapterd.core.naming import LARGEST_NUMBER, tag_number
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Reason
 
@@ -165,6 +165,8 @@ def decide(version: AdapterVersion, view: RepoView, publisher: str, reserved: in
         if view.tags.get(number) == commit:
             return Adopt(number, commit)
         return Stall(reason("foreign_tag", f"tag v{number} of {version.adapter} no longer names {commit[:12]}"))
+    if newest >= LARGEST_NUMBER:
+        return Stall(reason("foreign_tag", f"v{newest} of {version.adapter} leaves no number above it"))
     return Commit(view.head, newest, anew=reserved is not None and reserved <= newest)
 
 
@@ -248,6 +250,23 @@ def differences(
 def foreign_paths(paths: Collection[str], payload: Collection[str]) -> tuple[str, ...]:
     """Paths on `versions` that are neither a payload's nor ours."""
     return tuple(sorted(set(paths) - set(payload) - OWN_FILES))
+
+
+def standing_fault(document: object) -> str:
+    """Why a parsed standing document cannot be believed; empty where it can.
+
+    A list that cannot be read is not an empty list: an erasure that is overlooked would be published again.
+    """
+    if not isinstance(document, dict):
+        return "holds no object"
+    schema = document.get("schema", 1)
+    if not isinstance(schema, int) or schema > 1:
+        return f"has schema {schema}"
+    for key in ("publishers", "erasures", "yanks", "holds"):
+        listed = document.get(key, [])
+        if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+            return f"has {key} that are no list of objects"
+    return ""
 
 
 def publishers(standing: Mapping[str, Any]) -> frozenset[str]:

@@ -68,6 +68,8 @@ class Scan:
     problem: Reason | None = None
     missed: tuple[str, ...] = ()
     """Paths of directories that went before their snapshot was taken."""
+    unreadable: tuple[str, ...] = ()
+    """Paths of folders that cannot be listed: whose adapters, if there are any, are not seen."""
 
 
 def scan(host: Host, root: Root, wanted: frozenset[str] = frozenset()) -> Scan:
@@ -96,7 +98,7 @@ def scan(host: Host, root: Root, wanted: frozenset[str] = frozenset()) -> Scan:
         found = [replace(f, before=before.get(f.folder.path)) for f in found]
     elif was != inode:
         host.registry.set_root_inode(str(path), inode)
-    return _sort_out(host, root, found, before, wanted)
+    return replace(_sort_out(host, root, found, before, wanted), unreadable=walk.unreadable)
 
 
 def _places(root: Root, walk: roots.Walk, before: Mapping[str, Observation]) -> list[Found]:

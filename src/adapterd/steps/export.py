@@ -57,7 +57,8 @@ def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
             raise
         hub.create_repo(repo, private=host.config.hub.private)
         refs = hub.refs(repo)
-    head = refs.branches["main"]
+    if not (head := refs.branches.get("main", "")):
+        raise NotFound(f"index repo {repo} has no branch main", "make the branch, or name another hub.index_repo")
     there = hub.tree(repo, head)
     operations = []
     for part in parts:

@@ -125,7 +125,7 @@ def _commit(
     try:
         commit = hub.commit(version.adapter, pub.BRANCH, view.seen.head, hub_operations, intent.message)
     except Denied as error:
-        if "metadata" in error.message or "card" in error.message:
+        if "the metadata of README.md" in error.message:  # in the Hub port's words; a repo's name may hold any other
             return Stalled(reason("card_refused", error.message))
         raise
     view = replace(view, record=replace(record, readme=readme))

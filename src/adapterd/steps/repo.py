@@ -183,6 +183,6 @@ def standing(hub: Hub, record: RepoRecord, refs: Refs) -> RepoRecord:
         except ValueError as error:
             why = reason("newer_schema", f"{pub.STANDING_FILE} of {record.adapter} cannot be read")
             raise RepoStalledError(why) from error
-    if not isinstance(document, dict) or int(document.get("schema", _SCHEMA)) > _SCHEMA:
-        raise RepoStalledError(reason("newer_schema", f"{pub.STANDING_FILE} of {record.adapter} is of a newer schema"))
+    if fault := pub.standing_fault(document):
+        raise RepoStalledError(reason("newer_schema", f"{pub.STANDING_FILE} of {record.adapter} {fault}"))
     return replace(record, standing_head=head, standing=document)

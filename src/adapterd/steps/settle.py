@@ -132,9 +132,9 @@ def _freeze(host: Host, found: Found, rests: Rests, look: settling.Look, *, now:
         lambda base: hub_id(base, host.config, found.root),
         (settings.max_size, settings.max_files),
         look.fingerprint,
+        lambda frozen: sidecar(_draft(found, adapter, frozen, written, look)),
     )
     draft = _draft(found, adapter, snapshot, written, look)
-    host.spool.write_sidecar(adapter, snapshot.tree, sidecar(draft))
     version, new = host.registry.intake(draft, host.clock())
     host.registry.observe(
         [_observation(found, look, "settled", found.unfinished, adapter=adapter, version=version.id, now=host.clock())]
@@ -142,9 +142,9 @@ def _freeze(host: Host, found: Found, rests: Rests, look: settling.Look, *, now:
     _tidy(host, version, draft)
     rests.forget(str(found.directory))
     if now:
-        # What a person asked for is never coalesced away, and comes back where it was.
+        # What a person asked for is never coalesced away, and comes back where it was; a stalled one has its copy anew.
         host.registry.note(version.id, ASKED, {"path": found.folder.path}, host.clock())
-        if version.stage is Stage.SUPERSEDED:
+        if version.stage is Stage.SUPERSEDED or version.stalled:
             version = host.registry.retry(version.id, host.clock(), host.user)
     return Settled(version, new)
 

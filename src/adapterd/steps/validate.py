@@ -42,7 +42,7 @@ def validate(host: Host, claim: Claim) -> Outcome:
         return Stalled(changed)
     policy = policy_of(host.config, base)
     if passed(host, version, policy):
-        return Advanced(Stage.VALIDATED)
+        return _bound(host, version, snapshot, base, Advanced(Stage.VALIDATED))
     try:
         result = host.validator.probe(_request(host.config, snapshot, base))
     except WorkerDied as died:
@@ -52,7 +52,7 @@ def validate(host: Host, claim: Claim) -> Outcome:
         return Stalled(reason(died.cause, died.message, died.hint))
     except DeviceBusy as busy:
         return Waiting(host.clock() + BUSY_WAIT, reason("device_busy", busy.message))
-    return _decided(host, version, policy, base, result)
+    return _bound(host, version, snapshot, base, _decided(host, version, policy, base, result))
 
 
 def _decided(
@@ -124,10 +124,11 @@ def _repaired(host: Host, claim: Claim, snapshot: Snapshot, base: BaseModel) -> 
 
 def _series_changed(host: Host, version: AdapterVersion, snapshot: Snapshot, base: BaseModel) -> Reason | None:
     """Whether base, PEFT type or task differ from those that the adapter is bound to."""
-    root = host.registry.sightings(version.id)[0].root
     model = base.id or "local"
     config = snapshot.config
-    bound = host.registry.bind(version.adapter, root, model, config.peft_type, config.task)
+    bound = next((a for a in host.registry.adapters() if a.name == version.adapter), None)
+    if bound is None:
+        return None
     pairs = (
         ("base model", bound.base, model),
         ("PEFT type", bound.peft_type, config.peft_type),
@@ -137,6 +138,15 @@ def _series_changed(host: Host, version: AdapterVersion, snapshot: Snapshot, bas
         if was and was.casefold() != now.casefold():
             return reason("series_changed", f"the {what} of {version.adapter} is {was}; this one has {now or 'none'}")
     return None
+
+
+def _bound(host: Host, version: AdapterVersion, snapshot: Snapshot, base: BaseModel, outcome: Outcome) -> Outcome:
+    """Bind the series to what passed first; what was rejected binds nothing."""
+    if isinstance(outcome, Advanced):
+        root = host.registry.sightings(version.id)[0].root
+        config = snapshot.config
+        host.registry.bind(version.adapter, root, base.id or "local", config.peft_type, config.task)
+    return outcome
 
 
 def policy_of(config: Config, base: BaseModel) -> judge.Policy:
