@@ -1,0 +1,68 @@
+"""The three ports, a page of contract each, and the errors that they may raise.
+
+Steps know these and nothing behind them. Whatever library stands behind a port, its exceptions are mapped to the
+classes here once, in the adapter module; anything else that comes through is a bug and stalls the version.
+"""
+
+from adapterd.ports.errors import (
+    Conflict,
+    Denied,
+    DeviceBusy,
+    LostLease,
+    NotFound,
+    RegistryError,
+    Transient,
+    WorkerDied,
+)
+from adapterd.ports.hub import AddBytes, AddFile, CopyFrom, Delete, Hub, Operation, Refs, RemoteCommit, RemoteFile
+from adapterd.ports.registry import (
+    AdapterRecord,
+    ChannelRecord,
+    Claim,
+    Draft,
+    Event,
+    Intent,
+    Observation,
+    Registry,
+    RegistryReader,
+    RepoRecord,
+    Sighting,
+    Validation,
+)
+from adapterd.ports.validator import BaseModel, ProbeRequest, ProbeResult, Validator
+
+__all__ = [
+    "AdapterRecord",
+    "AddBytes",
+    "AddFile",
+    "BaseModel",
+    "ChannelRecord",
+    "Claim",
+    "Conflict",
+    "CopyFrom",
+    "Delete",
+    "Denied",
+    "DeviceBusy",
+    "Draft",
+    "Event",
+    "Hub",
+    "Intent",
+    "LostLease",
+    "NotFound",
+    "Observation",
+    "Operation",
+    "ProbeRequest",
+    "ProbeResult",
+    "Refs",
+    "Registry",
+    "RegistryError",
+    "RegistryReader",
+    "RemoteCommit",
+    "RemoteFile",
+    "RepoRecord",
+    "Sighting",
+    "Transient",
+    "Validation",
+    "Validator",
+    "WorkerDied",
+]

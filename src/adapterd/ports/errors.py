@@ -1,0 +1,66 @@
+"""The errors that the ports may raise. Whatever library stands behind a port is mapped to these once."""
+
+from adapterd.core.errors import AdapterdError
+
+
+class Transient(AdapterdError):
+    """Try again later; nothing is known to be wrong. Whether the effect happened is unknown.
+
+    Attributes:
+        retry_after: seconds, where the other side named them.
+        throttled: a rate limit, which is waiting and not a failed attempt.
+        code: of the reason that a version waits for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        retry_after: float | None = None,
+        throttled: bool = False,
+        code: str = "hub_unreachable",
+    ) -> None:
+        """Keep when to come back, and why."""
+        super().__init__(message, hint)
+        self.retry_after = retry_after
+        self.throttled = throttled
+        self.code = code
+
+
+class Denied(AdapterdError):
+    """The other side knows us and says no: token missing, wrong, read-only, or the content is refused."""
+
+
+class NotFound(AdapterdError):
+    """The repo, revision or file is not there, or is hidden from our token."""
+
+
+class Conflict(AdapterdError):
+    """The world moved between looking and acting: look again, decide again."""
+
+
+class LostLease(AdapterdError):
+    """The fence moved on: another owner has this version now. The holder must stop without writing."""
+
+
+class WorkerDied(AdapterdError):
+    """The worker died, by signal, deadline or exit. The probes did not say no.
+
+    `cause` is a reason code (`worker_crashed`, `worker_timeout`, `worker_out_of_memory`, `worker_protocol`);
+    `log_tail` is the last of its output.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, cause: str, log_tail: str = "") -> None:
+        """Keep the cause by name."""
+        super().__init__(message, hint)
+        self.cause = cause
+        self.log_tail = log_tail
+
+
+class DeviceBusy(AdapterdError):
+    """No listed device has room for the base model now."""
+
+
+class RegistryError(AdapterdError):
+    """The registry is missing, unreadable, not a database, locked by another daemon, or newer than the program."""
