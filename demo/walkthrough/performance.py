@@ -48,6 +48,13 @@ class Performance:
         """Seconds since the beginning."""
         return time.monotonic() - self._began
 
+    @property
+    def summary(self) -> str:
+        """What it all came to."""
+        published = len({(row.adapter, row.tag) for row in self.rows if row.tag})
+        refused = sum(row.refused for row in self.rows)
+        return f"{published} versions published; {refused} broken adapters refused, which PEFT loads without an error"
+
     def __enter__(self) -> Self:
         """Begin."""
         return self
@@ -83,6 +90,7 @@ class Performance:
         if preparation is None:
             self._view.say(f"{self.elapsed:6.1f}s  base model {base.id}")
             return
+        self._view.say(f"{self.elapsed:6.1f}s  making the base model first; this takes a while")
         report = self._home.report("base")
         arguments = [*preparation.arguments, "--out", str(base.path), "--report", str(report)]
         self._children.python("base", SCRIPTS / preparation.script, arguments, self._home.trainer())
@@ -150,6 +158,7 @@ class Performance:
                 self._view.detail(row.hint, "dim")
 
     def _deploy(self, hub: Hub, reader: SqlReader) -> None:
+        self._view.say("the loss above is on general probe texts; held-out text is of the adapter's own domain", "dim")
         self._view.say(f"{self.elapsed:6.1f}s  now as a deployer, with nothing but the Hub")
         acts = deployer.Deployer(self._plan, self._home, hub, self._children, self._until)
         for training in self._plan.trainings:
@@ -160,11 +169,11 @@ class Performance:
         self.checks += deployer.checks(found)
 
     def _figures(self, reader: SqlReader) -> None:
-        self._view.say(f"{self.elapsed:6.1f}s  from the moment when a directory was whole to its tag on the Hub")
+        self._view.say(f"{self.elapsed:6.1f}s  how long each version took, from a whole directory to its tag:")
         for text in expectations.figures(self._plan, self._home, reader):
             self._view.detail(text)
 
     def parts(self) -> Sequence[Any]:
         """What the picture shows: everything but the figures and the single checks."""
-        said, opening = self._view.said, 4
-        return [*said[:opening], "", table(self.rows, WIDTH), "", *said[opening : self._pictured], said[-1]]
+        said, opening = self._view.said, 5
+        return [*said[:opening], "", table(self.rows, WIDTH), "", *said[opening : self._pictured], *said[-2:]]

@@ -34,6 +34,7 @@ def run(folder: Path, make: Callable[[Home], Plan], record: Path | None = None) 
             plan = make(home)
             with Performance(plan, home, view, children) as performance:
                 done = performance.perform()
+                view.say(f"{performance.elapsed:6.1f}s  {performance.summary}", "bold")
                 verdict = "everything is as it should be" if done else "NOT everything is as it should be"
                 view.say(f"{performance.elapsed:6.1f}s  {verdict}", "bold green" if done else "bold red")
                 if record:

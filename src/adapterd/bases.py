@@ -21,9 +21,9 @@ _CARD_LIMIT = 1024 * 1024
 class BaseMissingError(AdapterdError):
     """No base model to validate in; `code` is the code of the reason."""
 
-    def __init__(self, code: str, message: str) -> None:
-        """Keep the code; the hint is the table's."""
-        super().__init__(message, BY_CODE[code].hint)
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        """Keep the code; the hint is the table's unless a better one is given."""
+        super().__init__(message, hint or BY_CODE[code].hint)
         self.code = code
 
 
@@ -76,7 +76,11 @@ def locate(written: str, wanted: str, config: Config, hub: Callable[[], Hub], ro
     if not model:
         if config.validation.local_base and Path(written).is_absolute() and Path(written).is_dir():
             return BaseModel("", "local", written, dtype)
-        raise BaseMissingError("base_unknown", f"nothing says which Hub id the base model {written or '(none)'!r} has")
+        raise BaseMissingError(
+            "base_unknown",
+            f"nothing says which Hub id the base model {written or '(none)'!r} has",
+            _entry_hint(written),
+        )
     revision = wanted if is_commit(wanted) else (entry.revision if entry else None)
     for folder in _local_folders(written, entry):
         here = _revision_of(folder)
@@ -90,6 +94,16 @@ def locate(written: str, wanted: str, config: Config, hub: Callable[[], Hub], ro
         at = f" at {revision[:12]}" if revision else ""
         raise BaseMissingError("base_not_at_hand", f"base model {model}{at} is not on this host")
     return BaseModel(model, found[1], found[0], dtype)
+
+
+def _entry_hint(written: str) -> str:
+    """The lines to add for a base model at a path."""
+    if not written.startswith("/"):
+        return ""
+    return (
+        f"add to base_models `- {{id: ORGANISATION/NAME, path: {written}}}`, with the id that deployers load it by, or "
+        "set validation.local_base: true if it has none; then `adapterd retry`"
+    )
 
 
 def _local_folders(written: str, entry: BaseModelEntry | None) -> list[Path]:

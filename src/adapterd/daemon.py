@@ -20,13 +20,14 @@ from adapterd import log as logs
 from adapterd import operate
 from adapterd.audit import AuditLog, Entry
 from adapterd.compose import Once, SetupError, hub_of, make_folder, opened, worker_of
-from adapterd.config import Config, load, places
+from adapterd.config import Config, ConfigError, find_token, load, places
 from adapterd.control import ControlServer, Request
 from adapterd.core import verdict as judge
 from adapterd.core.errors import AdapterdError
 from adapterd.core.version import Stage
+from adapterd.draining import Draining
 from adapterd.health import Health
-from adapterd.lanes import Exports, Intake, Lane, Steps, unfinished
+from adapterd.lanes import Exports, Intake, Lane, Steps, coming
 from adapterd.ports import BaseModel
 from adapterd.reconcile import LINE
 from adapterd.sdnotify import Notifier
@@ -46,6 +47,7 @@ class Daemon:
     def __init__(self, config_path: Path, host: Host, notifier: Notifier) -> None:
         """Build everything; nothing runs yet."""
         self._config_path = config_path
+        self._read = _stamp(config_path)
         self._host = host
         self._places = places(host.config, os.environ, Path.home())
         self._notify = notifier
@@ -80,8 +82,6 @@ class Daemon:
         ]
         self._servers: list[Any] = []
         self._swapping = threading.Lock()
-        self.drain_from: int | None = None
-        """The first scan that sees what the command beside it wrote last, once it has ended."""
 
     def host(self) -> Host:
         """The host of the present configuration."""
@@ -101,6 +101,7 @@ class Daemon:
 
     def start(self) -> None:
         """Start lanes, wake-ups, the control socket and the status page, and say that we are ready."""
+        self._look_for_token()
         self._serve()
         self._calendar.start()
         self._calendar.at(self._host.config.schedule.reconcile, self._afresh, "reconcile")
@@ -115,6 +116,26 @@ class Daemon:
             endpoint=self._host.config.hub.endpoint,
             namespace=self._host.config.hub.namespace,
         )
+
+    def _look_for_token(self) -> None:
+        """Say early that there is no token; where there is one, let go of what stalled for want of a good one."""
+        host = self._host
+        try:
+            find_token(host.config, os.environ, Path.home())
+        except ConfigError as error:
+            self.health.problems["token_missing"] = (error.message, error.hint)
+            log.warning("token_missing", message=error.message, hint=error.hint)
+            return
+        self.health.problems.pop("token_missing", None)
+        for version in host.registry.versions():
+            if version.stalled and version.reason in ("denied", "token_missing"):
+                host.registry.retry(version.id, host.clock(), host.user)
+
+    def _reread(self) -> None:
+        """Take up a configuration that was changed since it was read; ConfigError where it is wrong."""
+        if _stamp(self._config_path) != self._read:
+            load(self._config_path)
+            self.reload()
 
     def _afresh(self) -> None:
         self._exports.afresh.set()
@@ -156,6 +177,7 @@ class Daemon:
             return handler
 
         def retry(request: Request) -> Mapping[str, Any]:
+            self._reread()
             self._ask_for_token_again()
             reference = str(request.arguments.get("reference", ""))
             return {"retried": operate.retry(self._host, reference, request.user, request.reason)}
@@ -179,6 +201,7 @@ class Daemon:
     def reload(self) -> None:
         """SIGHUP: read the configuration again; a wrong one is said and the old one stays."""
         self._notify.reloading()
+        self._read = _stamp(self._config_path)
         try:
             config = load(self._config_path)
             if _fixed(config) != _fixed(self._host.config):
@@ -193,6 +216,7 @@ class Daemon:
             self.health.problems.pop("configuration", None)
             log.info("configuration_reloaded", roots=[str(root.path) for root in config.roots])
             self._name_affected()
+            self._look_for_token()
         self._notify.ready()
         self.wake()
 
@@ -282,6 +306,15 @@ def _same_base(terms: Mapping[str, Any]) -> BaseModel:
     )
 
 
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What tells that a file was changed."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def _fixed(config: Config) -> tuple[object, ...]:
     return config.state_dir, config.runtime_dir, config.registry, config.spool, config.status
 
@@ -315,6 +348,7 @@ def _beside(daemon: Daemon, host: Host, command: Sequence[str]) -> int:
     """Run a training command, watch while it trains, drain, and return its exit code."""
     # The baseline of what lies here is taken before the command can write.
     daemon.intake.turn()
+    draining = Draining(daemon.host, daemon.health, daemon.wake, coming(host))
     try:
         child = subprocess.Popen(command)  # noqa: S603 - the operator's own command
     except OSError as error:
@@ -322,7 +356,7 @@ def _beside(daemon: Daemon, host: Host, command: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         _on(number, partial(_pass_on, child, number, daemon))
     daemon.start()
-    daemon.run(lambda: child.poll() is not None and _drained(daemon, host))
+    daemon.run(lambda: child.poll() is not None and draining.done())
     code = child.wait()
     return code if code >= 0 else 128 - code
 
@@ -333,15 +367,3 @@ def _pass_on(child: "subprocess.Popen[bytes]", number: signal.Signals, daemon: D
         child.send_signal(number)
     else:
         daemon.interrupt()
-
-
-def _drained(daemon: Daemon, host: Host) -> bool:
-    """Whether nothing moves by itself any more, after at least one scan since the command ended."""
-    health = daemon.health
-    if daemon.drain_from is None:
-        # One scan may be under way; the one after it is sure to see what the command wrote last.
-        daemon.drain_from = health.scans_begun + 1
-        daemon.wake()
-    if health.scans_done < daemon.drain_from:
-        return False
-    return not unfinished(host) and all(lane.turns > 0 for lane in health.lanes.values())

@@ -2,9 +2,10 @@
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import takewhile
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from adapterd import reconcile
@@ -24,6 +25,8 @@ log = get_logger(__name__)
 
 SOONEST = 0.2
 """Seconds that a scan waits after one before, however many events come."""
+
+NOTHING: Mapping[str, Observation] = MappingProxyType({})
 
 _random = random.SystemRandom()
 
@@ -322,16 +325,20 @@ class Lane(threading.Thread):
         self._wake.set()
 
 
-def _on_its_way(host: Host, seen: Observation) -> bool:
-    """Whether a directory may still come to rest; what a job left half-written long ago does not."""
-    given_up = host.clock() - max(host.config.settle.patience, host.config.settle.quiet_network)
-    return seen.state == "waiting" and not (seen.reason == "half_written" and seen.changed_at <= given_up)
-
-
-def unfinished(host: Host) -> list[str]:
-    """What still moves by itself: versions on the line that are not stalled, directories that come to rest."""
-    names = [v.label for arrow in LINE for v in host.registry.versions(stage=arrow.stage) if not v.stalled]
+def coming(host: Host) -> dict[str, Observation]:
+    """The directories that may still come to rest, by absolute path: not those of a root that is not there."""
     there = {str(root.path) for root in host.config.roots if Path(root.path).is_dir()}
-    names += [f"{o.root}/{o.path}" for o in host.registry.observations() if o.root in there and _on_its_way(host, o)]
+    waiting = (o for o in host.registry.observations() if o.root in there and o.state == "waiting")
+    return {str(Path(o.root) / o.path): o for o in waiting}
+
+
+def unfinished(host: Host, untouched: Mapping[str, Observation] = NOTHING) -> list[str]:
+    """What still moves by itself: versions on the line that are not stalled, directories that come to rest.
+
+    The `untouched` directories do not count while they are as they were then.
+    """
+    names = [v.label for arrow in LINE for v in host.registry.versions(stage=arrow.stage) if not v.stalled]
+    was = {path: seen.fingerprint for path, seen in untouched.items()}
+    names += [path for path, seen in coming(host).items() if was.get(path) != seen.fingerprint]
     names += [f"{record.adapter}@{record.channel}" for record, _ in promote.due(host, all_=True)]
     return names

@@ -107,7 +107,8 @@ def adopt(host: Host, adapter: str, actor: str, why: str) -> str:
     theirs = _publisher_at(hub, adapter, refs.branches.get(pub.BRANCH, ""))
     ids = {host.publisher, *([theirs] if theirs else [])}
     commit = ""
-    if not ids <= pub.publishers(record.standing):
+    alone = theirs == host.publisher and not pub.publishers(record.standing)
+    if not alone and not ids <= pub.publishers(record.standing):
         document = pub.with_publisher(record.standing, ids, actor, why, host.clock())
         head = refs.branches.get(pub.STANDING_BRANCH, "")
         if not head:

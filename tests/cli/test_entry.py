@@ -106,6 +106,18 @@ def test_a_verb_that_lacks_its_extra_names_it(
     assert "Traceback" not in done.stderr
 
 
+def test_show_explains_a_directory_without_the_registrys_library(
+    shell: dict[str, str], config: Path, whole: Path
+) -> None:
+    """The base installation tells what a directory is, and which extra would tell what became of it."""
+    code = "import sys; sys.modules['sqlalchemy'] = None; from adapterd.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "show", str(whole), "--config", str(config)]
+    done = subprocess.run(command, env=shell, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "an adapter directory" in done.stdout
+    assert "pip install 'adapterd[host]'" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -118,6 +130,13 @@ def test_a_verb_that_lacks_its_extra_names_it(
         (["retry"], 2, "--all"),
         (["sync", "--max-wait", "90"], 2, "not a duration"),
         (["show", "/no/such/place"], 5, "does not exist"),
+        (["show", "no/such/place"], 5, "does not exist"),
+        (["show", ""], 2, "takes the name of a version, or a directory"),
+        (["resolve", "acme/support@id:49"], 2, "8 or more digits"),
+        (["validate", ".", "--device", "gpu"], 2, "'gpu' is no device"),
+        (["watch", "--"], 2, "nothing follows `--`"),
+        (["watch", "--", "no-such-command-here"], 127, "is no command here"),
+        (["watch", "--", "/etc"], 126, "cannot be executed"),
         (["list"], 78, "there is no registry"),
     ],
 )

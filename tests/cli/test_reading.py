@@ -1,6 +1,9 @@
 """status, list and show read a real registry, with and without a daemon."""
 
 import json
+import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +12,10 @@ from typer.testing import CliRunner
 
 from adapterd.cli.app import app
 from adapterd.control import ControlServer
+from adapterd.core.reasons import reason
+from adapterd.core.version import Stage
+from adapterd.ports import NotFound, Observation
+from adapterd.registry import open_registry
 
 if TYPE_CHECKING:
     from cli.conftest import Make
@@ -61,6 +68,57 @@ def test_status_asks_a_running_daemon(host: Path) -> None:
     assert "Try: mount it" in said
 
 
+@pytest.fixture
+def observe(host: Path) -> Callable[..., None]:
+    """Write down what a scan would have seen of a directory."""
+
+    def do(path: str, state: str, reason: str = "", message: str = "", hint: str = "") -> None:
+        root = str(host.parent / "train")
+        seen = Observation(root, path, state, "print", reason=reason, message=message, hint=hint)
+        with open_registry(host.parent / "state" / "registry.db", clock=lambda: 0.0) as registry:
+            registry.observe([seen])
+
+    return do
+
+
+def test_status_names_what_waits_and_what_was_rejected(observe: Callable[..., None]) -> None:
+    """What moves by itself and what is over have a place beside what a person must act on, as on the page."""
+    observe("bad", "refused", "pickle_only", "there is a pickle", "save again")
+    observe("fresh", "waiting", "quiet_time", "unchanged for 1.0 s of 30 s")
+    said = run("status")
+    assert "bad: pickle_only: there is a pickle" in said
+    assert "fresh: quiet_time\n  unchanged for 1.0 s of 30 s" in said
+    assert "acme/support@id:222222222222: no_effect: not one of the 3 layers is changed by it" in said
+    found = parsed("status")
+    assert [d["path"] for d in found["refused_directories"]] == ["bad"]
+    assert [d["path"] for d in found["waiting_directories"]] == ["fresh"]
+    assert [v["reason"] for v in found["rejected"]] == ["no_effect"]
+
+
+def test_status_says_when_what_waits_goes_on(host: Path) -> None:
+    """A version that is tried again has the time of that, from now and on the clock."""
+    later = time.time() + 3600
+    with open_registry(host.parent / "state" / "registry.db", clock=lambda: 0.0) as registry:
+        version = registry.find("acme/support", identity="3" * 12)
+        assert version is not None
+        registry.retry(version.id, 0.0, "ada")
+        claim = registry.claim(Stage.STAGED, "test", later, 60.0, 7200.0)
+        assert claim is not None
+        registry.wait(claim, later, reason("device_busy", "no room"), 0.0, failed=False)
+    said = run("status")
+    assert re.search(r"id:333333333333: device_busy, in \d+ (min|h) \(\d{4}-\d\d-\d\dT[0-9:]{8}[+-]\d\d:\d\d\)", said)
+    history = run("show", "acme/support@id:33333333")
+    assert not re.search(r"\d{9,}\.\d", history)
+    assert "until 20" in history
+
+
+def test_list_counts_what_was_rejected() -> None:
+    """The column stands beside the stalled ones."""
+    header, row = run("list").splitlines()
+    assert header.split()[-1] == "rejected"
+    assert row.split()[-1] == "1"
+
+
 def test_list_shows_adapters_then_versions_then_directories() -> None:
     """Each adapter with its newest version; one adapter's versions, newest first; every directory seen."""
     (adapter,) = parsed("list")["adapters"]
@@ -101,3 +159,55 @@ def test_show_path_adds_what_became_of_a_directory(whole: Path, make: "Make") ->
     assert "acme/support@v1: published" in run("show", str(whole))
     new = make("run-9", {"adapter_config.json": True, "adapter_model.safetensors": True})
     assert "not seen by a scan yet" in run("show", str(new))
+
+
+def test_show_gives_one_diagnosis(make: "Make", observe: Callable[..., None]) -> None:
+    """A broken pair that still waits is told as what it is now, and when it is judged; not as two things at once."""
+    place = make("odd-one", {"adapter_config.json": True, "adapter_model.bin": b"pickle"})
+    observe("odd-one", "waiting", "half_written", "the pair is not whole", "the trainer is still writing")
+    said = run("show", str(place))
+    assert "no adapter directory to publish: pickle_only" in said
+    assert re.search(r"waiting; it is judged finally after settle\.patience \(.+\) without a change", said)
+    assert "half_written" not in said
+    assert "still writing" not in said
+
+
+def test_show_tells_a_directory_that_was_given_up(make: "Make", observe: Callable[..., None]) -> None:
+    """Half a pair that nobody completed is told with the final reason, not as one that is being written."""
+    place = make("half", {"adapter_config.json": True})
+    observe("half", "refused", "abandoned", "the weights never came", "it is looked at again when anything changes")
+    said = run("show", str(place))
+    assert "no adapter directory to publish: abandoned\n  the weights never came" in said
+    assert "still writing" not in said
+
+
+def test_show_says_what_to_do_about_the_baseline(make: "Make", observe: Callable[..., None]) -> None:
+    """What was there before the daemon comes with the command that publishes it."""
+    place = make("old one", {"adapter_config.json": True, "adapter_model.safetensors": True})
+    observe("old one", "baseline")
+    assert f"`adapterd sync '{place}'` publishes it" in run("show", str(place))
+
+
+def test_show_says_what_no_scan_takes(make: "Make") -> None:
+    """A directory below a root that is no adapter directory is not one that a scan will come to yet."""
+    assert "a scan passes it over" in run("show", str(make("notes", {"notes.txt": b"x"})))
+
+
+def test_show_of_what_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path looks like an adapter's name; an unknown number is told with the newest one."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotFound, match="neither a directory here nor an adapter that the registry knows"):
+        run("show", "train/nope")
+    with pytest.raises(NotFound, match="its newest version is v1"):
+        run("show", "acme/support@v9")
+
+
+def test_a_history_is_told_in_words() -> None:
+    """Moves say where from, a flag is yes, and the base is the one that the series is bound to."""
+    said = run("show", "acme/support@v1")
+    assert "from staged" in said
+    assert re.search(r"^final +yes$", said, re.MULTILINE)
+    assert "was staged" not in said
+    assert "True" not in said
+    assert re.search(r"^base +acme/base$", said, re.MULTILINE)
+    assert "  largest weight change" in said

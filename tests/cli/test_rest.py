@@ -16,7 +16,10 @@ from adapterd.cli.app import app
 from adapterd.cli.documents import documents, main
 from adapterd.cli.exits import UsageFaultError
 from adapterd.config import ConfigError, example, json_schema
+from adapterd.config.labelpage import labels_example
 from adapterd.hub.client import HubClient
+from adapterd.hub.server import Account, start
+from adapterd.ports import Denied
 
 if TYPE_CHECKING:
     from cli.conftest import Type
@@ -50,6 +53,81 @@ def test_config_check_names_every_problem(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert not found["ok"]
     assert {problem["key"] for problem in found["problems"]} == {"hub.colour", "roots[0].path"}
+
+
+@pytest.mark.parametrize(
+    ("added", "key", "line"),
+    [
+        ("roots: [{path: HERE/file}]", "roots[0].path", 4),
+        ("roots: [{path: HERE/train}]\nbase_models:\n  - {id: a/b, path: HERE/none}", "base_models[0].path", 6),
+        ("roots: [{path: HERE/train}]\nbase_models:\n  - {id: a/b, path: HERE/file}", "base_models[0].path", 6),
+        ("roots: [{path: HERE/train}]\nhub: {namespace: acme, ca_file: HERE/none}", "hub.ca_file", 5),
+        ("roots: [{path: HERE/train}]\nhub: {namespace: acme, ca_file: HERE}", "hub.ca_file", 5),
+        ("roots: [{path: HERE/train}]\nhub: {namespace: acme, ca_file: HERE/file}", "hub.ca_file", 5),
+    ],
+)
+def test_config_check_looks_at_this_host(tmp_path: Path, added: str, key: str, line: int) -> None:
+    """What is named must be there and be what it should: else the key with its line, and exit 78."""
+    (tmp_path / "file").write_text("no certificate\n")
+    wrong = tmp_path / "wrong.yaml"
+    text = added if "hub:" in added else f"{added}\nhub: {{namespace: acme}}"
+    wrong.write_text(f"state_dir: HERE/state\nruntime_dir: HERE/run\n#\n{text}\n".replace("HERE", str(tmp_path)))
+    done = CliRunner().invoke(app, ["config", "check", "--config", str(wrong), "--json"])
+    assert done.exit_code == 78
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert (problem["key"], problem["line"]) == (key, line)
+    assert problem["hint"]
+
+
+@pytest.mark.parametrize("held", [None, "", "two words"])
+def test_config_check_wants_the_token_file_that_is_named(
+    adapterd: "Type", config: Path, tmp_path: Path, held: str | None
+) -> None:
+    """A `hub.token_file` that is absent or holds no token is exit 78, whatever HF_TOKEN holds."""
+    if held is not None:
+        (tmp_path / "token").write_text(held)
+    config.write_text(config.read_text().replace("acme,", f"acme, token_file: {tmp_path}/token,"))
+    done = adapterd("config", "check", "--config", str(config), HF_TOKEN="hf_" + "s" * 34)
+    assert (done.returncode, done.stdout) == (78, "")
+    assert f"{tmp_path}/token: " in done.stderr
+
+
+def test_config_check_online_names_the_tokens_owner(config: Path, tmp_path: Path) -> None:
+    """With --online the Hub says whose token it is; a token that it refuses is exit 6, with --json too."""
+    secret = "hf_" + "s" * 34
+    (tmp_path / "token").write_text(secret)
+    (tmp_path / "token").chmod(0o600)
+    named = config.read_text().replace("acme,", f"acme, token_file: {tmp_path}/token,")
+    asked = ["config", "check", "--online", "--config", str(config)]
+    with start(tmp_path / "hub", [Account("ada", secret, "write", ())]) as hub:
+        config.write_text(named.replace("http://127.0.0.1:9", hub.endpoint))
+        done = CliRunner().invoke(app, asked, catch_exceptions=False)
+        assert done.exit_code == 0
+        assert f"token belongs to ada, says {hub.endpoint}" in done.stdout
+        assert json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)["owner"] == "ada"
+        (tmp_path / "token").write_text("hf_" + "t" * 34)
+        with pytest.raises(Denied):
+            CliRunner().invoke(app, asked, catch_exceptions=False)
+        refused = CliRunner().invoke(app, [*asked, "--json"])
+    assert refused.exit_code == 6
+    assert not json.loads(refused.stdout)["ok"]
+
+
+def test_config_check_online_without_a_hub_is_to_be_tried_later(adapterd: "Type", config: Path) -> None:
+    """A Hub that cannot be reached is exit 75, and the rest has been told; no token is exit 6."""
+    done = adapterd("config", "check", "--online", "--config", str(config), HF_TOKEN="hf_" + "s" * 34)
+    assert done.returncode == 75, done.stderr
+    assert f"{config} is right" in done.stdout
+    assert adapterd("config", "check", "--online", "--config", str(config)).returncode == 6
+
+
+def test_the_example_of_labels_is_printed_and_written(tmp_path: Path) -> None:
+    """`config example --labels` gives an adapterd.yaml with every key."""
+    assert CliRunner().invoke(app, ["config", "example", "--labels"]).stdout == labels_example()
+    target = tmp_path / "adapterd.yaml"
+    done = CliRunner().invoke(app, ["config", "example", "--labels", str(target)])
+    assert "in a run folder" in done.stdout
+    assert target.read_text() == labels_example()
 
 
 def test_config_example_and_schema_are_those_of_the_types(tmp_path: Path) -> None:
@@ -91,10 +169,20 @@ def test_a_port_that_is_taken_is_told(adapterd: "Type", tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = adapterd("hub", "serve", "--port", port, "--data", str(tmp_path / "hub"))
-    assert done.returncode == 4
+    assert done.returncode == 78
     assert done.stderr.startswith(f"port {port} cannot be used")
     with pytest.raises(UsageFaultError):
         CliRunner().invoke(app, ["hub", "serve", "--data", "hub", "--user", "no/slash"], catch_exceptions=False)
+
+
+def test_a_data_directory_that_is_taken_is_told_once(adapterd: "Type", tmp_path: Path) -> None:
+    """The directory of a Hub that runs is left alone: one message that names it, one line to try, exit 78."""
+    with start(tmp_path / "hub", []):
+        done = adapterd("hub", "serve", "--port", "0", "--data", "hub")
+    assert done.returncode == 78
+    message, hint = done.stderr.splitlines()
+    assert message == "Another server uses the data directory hub"
+    assert hint.startswith("Try: stop that server")
 
 
 @pytest.mark.parametrize("name", list(documents()))
@@ -154,4 +242,4 @@ def test_sync_of_an_empty_root_is_done(adapterd: "Type", config: Path, tmp_path:
     """Without a daemon the line is worked here; with nothing on it, the verb ends at once with 0."""
     (tmp_path / "train").mkdir()
     done = adapterd("sync", "--config", str(config))
-    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "nothing moved\n"), done.stderr

@@ -1,6 +1,7 @@
 """validate: a base model, a real worker process, adapters; and what needs neither."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,3 +127,26 @@ def test_a_worker_that_dies_is_no_rejection(make: "Make", tmp_path: Path) -> Non
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.exit_code == 4
     assert "it: stalled\n  worker_timeout: the worker was killed after 0.001 s" in done.stdout
+    assert "Try: a longer --deadline" in done.stdout
+    assert "adapterd show" not in done.stdout
+
+
+def test_a_verdict_ends_with_a_sentence(adapterd: "Type", base: Path, tmp_path: Path) -> None:
+    """The plain form has the measurements in words, and says at its end what the adapter does."""
+    adapter(tmp_path / "trained", base, 0.1)
+    done = adapterd("validate", "trained", "--device", "cpu")
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"{tmp_path}/trained: passed"
+    assert "  on cpu float32" in lines
+    assert any(line.startswith("  largest weight change ") for line in lines)
+    said = r"passed: it changes 1 of 1 layers; loss on the probe texts \d\.\d{3} → \d\.\d{3} with the adapter"
+    assert re.fullmatch(said, lines[-1]), lines[-1]
+
+
+def test_a_device_that_is_not_there_is_no_verdict(adapterd: "Type", base: Path, tmp_path: Path) -> None:
+    """The host lacks it now and in an hour: exit 78 with the words for it, and not exit 75, try again later."""
+    adapter(tmp_path / "trained", base, 0.1)
+    done = adapterd("validate", "trained", "--device", "cuda:99")
+    assert done.returncode == 78, done.stdout
+    assert re.search(r"this host has (no|\d+) CUDA device", done.stderr)
+    assert "Try: name a device that is there" in done.stderr

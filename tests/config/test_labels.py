@@ -1,4 +1,4 @@
-"""``adapterd.yaml`` in a run folder: optional, bounded, and generous about keys it does not know."""
+"""``adapterd.yaml`` in a run folder: optional, bounded, and exact about its keys."""
 
 import contextlib
 
@@ -38,7 +38,6 @@ def test_all_labels() -> None:
     assert labels.notes == "First try\nwith rank 16.\n"
     assert labels.base.revision == "0123456789012345678901234567890123456789"
     assert labels.expect.loss == 1.25
-    assert labels.unknown == ()
 
 
 @pytest.mark.parametrize("data", [b"", b"# nothing\n", b"---\n", b"base:\nexpect:\n"])
@@ -56,17 +55,43 @@ def test_one_word_is_a_list_of_one() -> None:
     assert (labels.datasets, labels.language) == (("org/tickets",), ("no",))
 
 
-def test_unknown_keys_are_warnings() -> None:
-    """A key of a later version, or a typing error, is kept by name and stops nothing."""
-    labels = read_labels(b"adapter: a\ncolour: blue\nunknown: x\nbase: {size: 7}\nexpect: {loss: 1, bleu: 2}\n")
-    assert labels.adapter == "a"
-    assert labels.expect.loss == 1.0
-    assert labels.unknown == ("colour", "unknown", "base.size", "expect.bleu")
+@pytest.mark.parametrize(
+    ("data", "message", "hint"),
+    [
+        (b"adapter: a\npublsh: no\n", "adapterd.yaml:2: publsh: is no key here", "publish, if that was meant"),
+        (b"base:\n  revison: x\n", "adapterd.yaml:2: base.revison: is no key here", "revision, if that was meant"),
+        (b"loss: 1.5\n", "adapterd.yaml:1: loss: is no key here", "expect.loss, if that was meant"),
+        (
+            b"colour: blue\n",
+            "adapterd.yaml:1: colour: is no key here; expected adapter, publish,",
+            "x-colour for a note",
+        ),
+        (b"api_key: blue\n", "adapterd.yaml:1: api_key: is no key here, and a secret must not", "hub.token_file"),
+    ],
+)
+def test_a_key_that_is_no_label_is_refused(data: bytes, message: str, hint: str) -> None:
+    """A mistyped `publish: no` must not publish: the error has the key, its line, and the key that was meant."""
+    with pytest.raises(LabelsError) as caught:
+        read_labels(data)
+    assert caught.value.message.startswith(message)
+    assert caught.value.hint.startswith(hint)
+
+
+def test_keys_of_the_users_own_are_ignored() -> None:
+    """What begins with x- is a note for nobody but its writer: read by no one, and not published."""
+    labels = read_labels(b"adapter: a\nx-colour: blue\nx-more: {any: [thing]}\nexpect: {loss: 1, x-bleu: 2}\n")
+    assert labels.record() == {"adapter": "a", "expect": {"loss": 1.0}}
+
+
+def test_errors_name_the_file_as_the_caller_does() -> None:
+    """Many runs have labels; the error says whose they are."""
+    with pytest.raises(LabelsError, match=r"^run-7/adapterd\.yaml:1: colour: "):
+        read_labels(b"colour: blue\n", "run-7/adapterd.yaml")
 
 
 def test_the_record_holds_what_was_said() -> None:
     """The manifest gets only labels that were given, as JSON values."""
-    labels = read_labels(b"adapter: a\nlanguage: de\nexpect: {loss: 1.5}\ncolour: blue\n")
+    labels = read_labels(b"adapter: a\nlanguage: de\nexpect: {loss: 1.5}\n")
     assert labels.record() == {"adapter": "a", "language": ["de"], "expect": {"loss": 1.5}}
 
 

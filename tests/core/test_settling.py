@@ -120,10 +120,29 @@ def test_open_for_writing_waits_whatever_vouches() -> None:
     assert waits("open_for_writing", seen((0.0, at), (1000.0, at)))
 
 
-def test_half_written_waits_for_ever() -> None:
-    """A pair that is not complete yet is the trainer's business, however long it takes."""
+def test_half_written_is_given_up_when_patience_ends() -> None:
+    """A pair that is not complete and stays so was abandoned; every change of it begins the patience anew."""
+    at, later = (Look(name, whole=False, checkpoint=False, fault="no weights") for name in "ab")
+    assert waits("half_written", seen((0.0, at), (119.0, at)))
+    assert seen((0.0, at), (120.0, at)) == Broken("abandoned", "no weights")
+    assert waits("half_written", seen((0.0, at), (119.0, later), (238.0, later)))
+
+
+def test_half_written_is_never_given_up_within_the_quiet_time() -> None:
+    """A patience that is shorter than the quiet time is that long."""
     at = Look("a", whole=False, checkpoint=False)
-    assert waits("half_written", seen((0.0, at), (1e9, at)))
+    assert isinstance(decide(at, Rest("a", 0.0), 80.0, Times(quiet=90.0, patience=1.0)), NotYet)
+    assert isinstance(decide(at, Rest("a", 0.0), 90.0, Times(quiet=90.0, patience=1.0)), Broken)
+
+
+def test_patience_with_what_is_not_whole_goes_on_over_a_restart() -> None:
+    """How long it lay there unchanged is remembered for giving up, and for nothing else."""
+    at = Look("a", whole=False, checkpoint=False)
+    assert isinstance(seen((0.0, at), former=Former("a", age=120.0)), Broken)
+    assert waits("half_written", seen((0.0, at), former=Former("a", age=119.0)))
+    assert waits("half_written", seen((0.0, at), former=Former("b", age=1e9)))
+    assert waits("half_written", seen((0.0, at), former=Former("a", age=-1e9)))
+    assert waits("quiet_time", seen((0.0, look()), former=Former("a", age=1e9)))
 
 
 @pytest.mark.parametrize("code", ["bad_weights", "bad_config", "pickle_only", "not_regular", "sharded_state"])
@@ -137,4 +156,4 @@ def test_a_fault_counts_when_patience_ends(code: str) -> None:
 def test_no_wait_is_nothing() -> None:
     """With a quiet time of zero a directory that is being written is not looked at in a busy loop."""
     at = Look("a", whole=False, checkpoint=False)
-    assert decide(at, Rest("a", 0.0), 0.0, Times(0.0, 0.0)) == NotYet(AGAIN, "half_written", "")
+    assert decide(at, Rest("a", 0.0), 0.0, Times(0.0, 120.0)) == NotYet(AGAIN, "half_written", "")

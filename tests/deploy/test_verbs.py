@@ -92,6 +92,47 @@ def test_a_place_that_is_taken_is_left(repo: "Repo", adapterd: Type, tmp_path: P
     assert damaged.returncode == 3, damaged.stderr
 
 
+def test_a_version_that_was_altered_is_a_failed_verification(published: "Repo", adapterd: Type, tmp_path: Path) -> None:
+    """A pull that finds its own version with other bytes is exit 3, and leaves them; --force repairs it."""
+    arguments = ("pull", f"{published.adapter}@v1", "it")
+    assert adapterd(*arguments).returncode == 0
+    weights = tmp_path / "it" / "adapter_model.safetensors"
+    weights.write_bytes(b"altered")
+    done = adapterd(*arguments)
+    assert done.returncode == 3
+    assert "was altered since it was pulled: adapter_model.safetensors has 7 bytes" in done.stderr
+    assert weights.read_bytes() == b"altered"
+    assert adapterd(*arguments, "--force").returncode == 0
+
+
+@pytest.mark.parametrize("at", ["foreign", "foreign/file", "foreign/file/below"])
+def test_what_was_never_pulled_is_not_replaced(published: "Repo", adapterd: Type, tmp_path: Path, at: str) -> None:
+    """A person's directory or file is a wrong argument, exit 2, and the hint says why --force does not help."""
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "file").write_text("years of work")
+    done = adapterd("pull", f"{published.adapter}@v1", at, "--force")
+    assert done.returncode == 2, done.stderr
+    message, hint = done.stderr.splitlines()[-2:]
+    assert str(tmp_path / at) in message
+    assert "--force does not help" in hint
+    assert (tmp_path / "foreign" / "file").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("at", ["/proc/support", "/proc/deep/support"])
+def test_a_place_that_cannot_be_written_is_denied(published: "Repo", adapterd: Type, at: str) -> None:
+    """Where nothing can be made it is exit 6, and the message names the target that was asked for."""
+    done = adapterd("pull", f"{published.adapter}@v1", at)
+    assert done.returncode == 6, done.stderr
+    assert done.stderr.splitlines()[-2].startswith(f"{at} cannot be written: ")
+
+
+def test_a_pull_says_its_success_once(published: "Repo", adapterd: Type, tmp_path: Path) -> None:
+    """Standard output has the one line that a script may read; progress before it stays on standard error."""
+    done = adapterd("pull", f"{published.adapter}@v1", "it")
+    assert done.stdout == f"{published.adapter}@v1 lies verified in {tmp_path}/it\n"
+    assert "verified" not in done.stderr
+
+
 def test_a_lost_registry_is_rebuilt_from_the_hub(repo: "Repo", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rebuild reads tags and manifests; a failed one leaves no half registry behind, a second one is refused."""
     repo.publish()

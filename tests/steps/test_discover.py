@@ -199,7 +199,9 @@ def test_publish_no(site: Site) -> None:
     assert len(site.rest()) == 1
 
 
-@pytest.mark.parametrize("text", ["adapter: [", "adapter: 'not a name'", "publish: perhaps", "x" * 70_000, None])
+@pytest.mark.parametrize(
+    "text", ["adapter: [", "adapter: 'not a name'", "publish: perhaps", "publsh: no", "x" * 70_000, None]
+)
 def test_labels_that_cannot_be_read_stall(site: Site, text: str | None) -> None:
     """What cannot be read may say `publish: no`: a person corrects it, also where a person asked for the directory."""
     run = run_of(site, final=False, steps=(5,))
@@ -217,6 +219,18 @@ def test_labels_that_cannot_be_read_stall(site: Site, text: str | None) -> None:
         (run / ad.LABELS).unlink()
     (version,) = site.rest()
     assert version.labels == {}
+
+
+def test_the_message_of_bad_labels_says_what_was_meant(site: Site) -> None:
+    """A mistyped key stalls on one line that names the run's file, the line, the key and the one that was meant."""
+    run = run_of(site, final=False, steps=(5,))
+    (run / ad.LABELS).write_text("license: mit\npublsh: no\nlanguag: de\n")
+    assert site.rest() == []
+    message = site.seen("support/checkpoint-5").message
+    assert message.startswith("support/adapterd.yaml:2: publsh: is no key here; expected adapter, publish,")
+    assert "; try: publish, if that was meant; support/adapterd.yaml:3: languag: " in message
+    assert message.endswith("; try: language, if that was meant")
+    assert "\n" not in message
 
 
 def test_scanning_again_writes_nothing(make_site: MakeSite) -> None:

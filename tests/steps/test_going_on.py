@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from adapterd.draining import SAY_EVERY, Draining
 from adapterd.health import Health
-from adapterd.lanes import Exports, Intake, unfinished
+from adapterd.lanes import Exports, Intake, coming, unfinished
 from adapterd.ports import Draft, Observation
 from adapterd.steps.host import Host
 from helpers.adapters import write_adapter
@@ -130,6 +131,33 @@ def test_what_a_job_left_half_written_does_not_keep_a_drain_waiting(site: Site) 
     site.clock.now += PATIENCE + 1
     site.turn()
     assert unfinished(site.host) == []
+    assert site.states() == {"support": "refused:abandoned"}
+
+
+def test_what_waited_before_a_command_does_not_keep_its_drain_waiting(
+    site: Site, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Only what the command touched is waited for, and that is said by name."""
+    write_adapter(site.root / "other")
+    site.turn()
+    health = Health("", "", 0.0, site.clock)
+    draining = Draining(lambda: site.host, health, lambda: None, coming(site.host))
+    assert not draining.done(), "no scan since the command ended"
+    health.scans_done = 1
+    assert draining.done()
+    write_adapter(site.root / "support")
+    site.turn()
+    capfd.readouterr()
+    assert [draining.done(), draining.done()] == [False, False]
+    said = "".join(capfd.readouterr())
+    assert said.count("draining") == 1
+    assert "/support" in said
+    assert "/other" not in said
+    write_adapter(site.root / "other", seed=9)
+    site.turn()
+    site.clock.now += SAY_EVERY
+    assert not draining.done()
+    assert "/other" in "".join(capfd.readouterr())
 
 
 def test_a_root_that_is_gone_does_not_keep_a_drain_waiting(site: Site) -> None:

@@ -174,6 +174,34 @@ def test_half_written_directories_wait(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "words"), [(ad.WEIGHTS, "config without weights"), (ad.CONFIG, "weights without config")]
+)
+def test_what_was_left_half_way_is_refused_until_it_changes(site: Site, name: str, words: str) -> None:
+    """It rests over restarts and scans, even where a person asks, and is taken up again when the rest is written."""
+    folder = write_adapter(site.root / "support" / "checkpoint-5")
+    rest = (folder / name).read_bytes()
+    (folder / name).unlink()
+    assert site.rest(PATIENCE) == []
+    for asked in ((), (folder,), ()):
+        assert site.turn(*asked) == []
+        seen = site.seen("support/checkpoint-5")
+        assert (seen.state, seen.reason) == ("refused", "abandoned")
+        assert words in seen.message
+        site.restart()
+    (folder / name).write_bytes(rest)
+    assert len(site.rest()) == 1
+
+
+def test_what_was_left_half_way_is_refused_however_often_the_process_ends(site: Site) -> None:
+    """Where `sync` runs now and then, each run goes on with the patience of the last."""
+    (write_adapter(site.root / "support" / "checkpoint-5") / ad.WEIGHTS).unlink()
+    for _ in range(3):
+        assert site.rest(PATIENCE / 2 - 1) == []
+        site.restart()
+    assert site.states() == {"support/checkpoint-5": "refused:abandoned"}
+
+
+@pytest.mark.parametrize(
     ("name", "data", "code"),
     [(ad.WEIGHTS, b"short", "bad_weights"), (ad.CONFIG, b"{}", "bad_config")],
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from helpers.adapters import write_adapter
+from helpers.hosts import NAMESPACE
 from watch.conftest import Daemon, Site, get, until
 
 Watch = Callable[..., Daemon]
@@ -133,3 +134,27 @@ def test_the_log_is_json_where_nobody_looks(watch: Watch) -> None:
     lines = [json.loads(line) for line in daemon.said().splitlines()]
     assert {"daemon_started", "daemon_stopped"} <= {line["event"] for line in lines}
     assert all({"schema", "timestamp", "level"} <= line.keys() for line in lines)
+
+
+def test_retry_takes_up_a_configuration_that_was_changed_since(site: Site, watch: Watch) -> None:
+    """The hint names the entry to add; after that one `retry` is enough, without a signal."""
+    write_adapter(site.tmp / "train" / "legacy-run", base=str(site.tmp / "base"))
+    site.configure(base_models="[]")
+    daemon = watch().ready()
+    write_adapter(site.tmp / "train" / "support-run", seed=1, base=str(site.tmp / "base"))
+    until(lambda: "base_unknown" in daemon.said(), "stalled")
+    assert f"path: {site.tmp}/base" in site.run("status", "--config", str(site.config)).stdout.replace("\n", " ")
+    site.configure()
+    done = site.run("retry", "--config", str(site.config), f"{NAMESPACE}/support-run")
+    assert done.returncode == 0, done.stderr
+    until(lambda: "configuration_reloaded" in daemon.said(), "reloaded")
+    assert daemon.stop() == 0
+
+
+def test_a_missing_token_is_said_at_the_start(site: Site, watch: Watch) -> None:
+    """Not first when there is something to publish."""
+    site.configure(hub=f"{{endpoint: '{site.hub.endpoint}', namespace: {NAMESPACE}, token_file: {site.tmp}/none}}")
+    daemon = watch().ready()
+    assert "token_missing" in daemon.said()
+    assert "hub.token_file" in site.run("status", "--config", str(site.config)).stdout
+    assert daemon.stop() == 0

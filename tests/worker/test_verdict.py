@@ -15,11 +15,13 @@ from adapterd.core.verdict import (
     Limits,
     Policy,
     decide,
+    first_of,
     jsonable,
     policy_id,
     report,
     texts_digest,
 )
+from adapterd.core.version import Reason
 from adapterd.ports import ProbeResult
 
 FINE = {"effect": 0.01, "effect_min": 0.001, "modules": 8, "max_dlogit": 0.5, "loss_base": 3.0, "loss_adapter": 2.5}
@@ -134,3 +136,13 @@ VALUES = st.recursive(
 def test_any_value_becomes_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
     """Nothing that a probe may measure breaks the report, and finite numbers stay what they were."""
     assert json.loads(json.dumps(jsonable(value), allow_nan=False)) == jsonable(value)
+
+
+def test_one_reason_stands_for_all_of_them() -> None:
+    """The first one's words and hint, and the codes of the others once each."""
+    first = Reason("unexpected_keys", "lora_x is not placed (and 39 more)", "look at the prefix")
+    assert first_of([first]) == first
+    others = [Reason("unexpected_keys", "lora_y", ""), Reason("missing_keys", "a", ""), Reason("missing_keys", "b", "")]
+    told = first_of([first, *others])
+    assert told.message == "lora_x is not placed (and 39 more); also: missing_keys"
+    assert (told.code, told.hint) == (first.code, first.hint)

@@ -37,16 +37,20 @@ MEANING = {
 # By name, because most of these classes live behind imports that a small verb does without.
 _BY_CLASS = {
     "UsageFaultError": Exit.USAGE,
+    "ForeignPlaceError": Exit.USAGE,
     "VerificationError": Exit.REJECTED,
+    "AlteredError": Exit.REJECTED,
     "NotFound": Exit.NOT_FOUND,
     "UnknownVersionError": Exit.NOT_FOUND,
     "Denied": Exit.DENIED,
     "Transient": Exit.WAITING,
     "Conflict": Exit.WAITING,
+    "NoSuchDevice": Exit.CONFIGURATION,
     "DeviceBusy": Exit.WAITING,
     "LostLease": Exit.WAITING,
     "ConfigError": Exit.CONFIGURATION,
     "RegistryError": Exit.CONFIGURATION,
+    "ServingFaultError": Exit.CONFIGURATION,
     "SetupError": Exit.CONFIGURATION,
     "MissingExtraError": Exit.CONFIGURATION,
 }
@@ -64,6 +68,10 @@ _BY_ERRNO = {
 
 class UsageFaultError(AdapterdError):
     """An argument cannot be understood."""
+
+
+class ServingFaultError(AdapterdError):
+    """A server cannot have the port or the folder that it was given."""
 
 
 class MissingExtraError(AdapterdError):

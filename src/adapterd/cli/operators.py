@@ -1,21 +1,37 @@
 """Verbs for whoever runs a training host."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from adapterd.cli import lazily
+from adapterd.cli.exits import UsageFaultError
 from adapterd.cli.options import ConfigOption, JsonOption, WhyOption, end
 
 registry = typer.Typer(help="The durable record of every version.", no_args_is_help=True)
+
+
+class WatchCommand(TyperCommand):
+    """Tells `watch --` from `watch`, which the parser does not."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer keeps the class to itself
+        """Refuse a `--` that nothing follows: a variable of a script was empty."""
+        last = args[-1:]
+        rest = super().parse_args(ctx, args)
+        if last == ["--"] and not ctx.params.get("command"):
+            raise UsageFaultError("nothing follows `--`", "adapterd watch -- CMD, or adapterd watch alone")
+        return rest
 
 
 def watch(
     config: ConfigOption = None,
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="-- CMD", help="Watch while it runs, drain, end with its exit code."),
+        typer.Argument(
+            metavar="-- CMD", help="Watch while it runs, drain, end with its exit code; 127 where there is none."
+        ),
     ] = None,
 ) -> None:
     """Run the daemon: find, prove and publish adapters."""
@@ -105,7 +121,7 @@ def rebuild(
 def add_to(app: typer.Typer) -> None:
     """Add these verbs."""
     # What follows the first argument belongs to the command, options and all.
-    app.command(context_settings={"allow_interspersed_args": False})(watch)
+    app.command(cls=WatchCommand, context_settings={"allow_interspersed_args": False})(watch)
     app.command()(sync)
     app.command()(status)
     app.command("list")(list_)

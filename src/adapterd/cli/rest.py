@@ -33,17 +33,24 @@ def validate(
 
 
 @config_.command()
-def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Read the configuration and say what is wrong with it."""
-    end(lazily.configuring.check(config, as_json=as_json))
+def check(
+    config: ConfigOption = None,
+    online: Annotated[bool, typer.Option("--online", help="Also ask the Hub whose token it is.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the configuration and say what is wrong with it, or missing on this host."""
+    end(lazily.configuring.check(config, online=online, as_json=as_json))
 
 
 @config_.command()
 def example(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Write it there; nothing is overwritten.")] = None,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="The labels of a run instead, adapterd.yaml in its folder.")
+    ] = False,
 ) -> None:
     """Write a configuration with every key, commented."""
-    end(lazily.configuring.example(file))
+    end(lazily.configuring.example(file, labels=labels))
 
 
 @config_.command()

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 SCHEMA = 1
@@ -61,5 +61,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 def when(seconds: float) -> str:
-    """A time as UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if seconds else ""
+    """A time as ISO 8601 has it, to the second, in this host's time zone; empty for one that is not known."""
+    try:
+        return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds") if seconds else ""
+    except (ValueError, OverflowError, OSError):  # a clock that was set wildly
+        return ""

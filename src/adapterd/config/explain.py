@@ -33,7 +33,7 @@ def explain(model: type[BaseModel], document: Document, details: Iterable[ErrorD
                 case "missing":
                     text, hint = _missing(model, loc)
                 case "extra_forbidden":
-                    text, hint = _unknown(model, loc)
+                    text, hint = _unknown(model, loc, document.stray)
                 case _:
                     text, hint = _wrong(model, loc, document.at(loc), detail)
             problems.append(Problem(document.line(loc), dotted(loc), text, hint or document.guide))
@@ -95,7 +95,7 @@ def _missing(model: type[BaseModel], loc: Loc) -> tuple[str, str]:
     return text, _hint(model, loc)
 
 
-def _unknown(model: type[BaseModel], loc: Loc) -> tuple[str, str]:
+def _unknown(model: type[BaseModel], loc: Loc, stray: str) -> tuple[str, str]:
     """Explain a key that does not exist, and guess which one was meant; its value is not shown."""
     key = str(loc[-1])
     parent = describe.shape_at(model, loc[:-1])
@@ -108,7 +108,7 @@ def _unknown(model: type[BaseModel], loc: Loc) -> tuple[str, str]:
         return text, f"{meant}, if that was meant"
     if elsewhere := _homes(model).get(key):
         return text, f"{elsewhere}, if that was meant"
-    return text, "leave the line out"
+    return text, stray.format(key=key)
 
 
 @cache

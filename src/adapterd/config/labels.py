@@ -10,10 +10,12 @@ from adapterd.config.errors import LabelsError, Problem
 from adapterd.config.kinds import Commit, HubName, Kind, refuse
 from adapterd.config.load import validated
 from adapterd.config.model import Section
-from adapterd.config.source import Document, decode, read_document
+from adapterd.config.source import Value, decode, read_document
 
 NAME = "adapterd.yaml"
 LARGEST = 64 * 1024
+_OWN = "x-"
+_STRAY = f"{_OWN}{{key}} for a note of your own, which is ignored; or leave the line out"
 _GUIDE = "adapter: my-adapter, or any other label; the file may also be left out"
 _CREDENTIALS = re.compile(r"://[^/\s]*@")
 
@@ -58,77 +60,96 @@ Lines = Annotated[
 class BaseLabel(Section):
     """Which base the run was trained on, as the training script knows it."""
 
-    revision: Commit | None = None
-    fingerprint: Line | None = None
+    revision: Commit | None = Field(
+        default=None,
+        description="The exact commit of the base model that the run was trained on; it is validated in no other.",
+        examples=["93efa2f097d58c2a74874c7e644dbc9b0cee75a2"],
+    )
+    fingerprint: Line | None = Field(
+        default=None,
+        description="Any digest of the base that the training script knows; recorded as it is.",
+        examples=["sha256:5891b5b522d5df08"],
+    )
 
 
 class Expectation(Section):
-    """What the training script measured, to be compared with what validation measures."""
+    """What the training script measured; recorded, for readers to compare with what validation measures."""
 
-    loss: float | None = Field(default=None, ge=0)
-
-
-class _Known(Section):
-    """The labels that this version knows."""
-
-    adapter: HubName | None = None
-    publish: bool = True
-    datasets: Lines = ()
-    license: Line | None = None
-    language: Lines = ()
-    tracker: Link | None = None
-    git: Line | None = None
-    notes: Annotated[str, Field(max_length=10_000)] | None = None
-    base: BaseLabel = BaseLabel()
-    expect: Expectation = Expectation()
+    loss: float | None = Field(
+        default=None, ge=0, description="The loss that the training script measured at the end.", examples=[1.25]
+    )
 
 
-class Labels(_Known):
-    """The labels of one run; every key is optional, and no file is the same as an empty one.
+class Labels(Section):
+    """The labels of one run; every key is optional, and no file is the same as an empty one."""
 
-    Attributes:
-        unknown: keys that this version does not know, by their dotted names; a warning, not an error.
-    """
-
-    unknown: tuple[str, ...] = ()
+    adapter: HubName | None = Field(
+        default=None,
+        description="Name of the adapter that the run becomes; it goes before the root's naming template.",
+        examples=["support-lora"],
+    )
+    publish: bool = Field(
+        default=True,
+        description="Whether the run is published; with `no` nothing of it leaves this host.",
+        examples=["no"],
+    )
+    datasets: Lines = Field(
+        default=(),
+        description="What it was trained on: ids of the Hub, for the model card.",
+        examples=[["org/tickets"]],
+    )
+    license: Line | None = Field(
+        default=None,
+        description="Licence of the adapter, for the model card; without it, that of the base model.",
+        examples=["apache-2.0"],
+    )
+    language: Lines = Field(
+        default=(), description="Languages it is meant for, as codes, for the model card.", examples=[["en", "de"]]
+    )
+    tracker: Link | None = Field(
+        default=None,
+        description="Page of the run in an experiment tracker.",
+        examples=["https://tracker.example.org/runs/42"],
+    )
+    git: Line | None = Field(
+        default=None, description="The training code: a commit, or a repo and a commit.", examples=["training@4f2c1e9"]
+    )
+    notes: Annotated[str, Field(max_length=10_000)] | None = Field(
+        default=None,
+        description="Anything else that readers should know; may have several lines.",
+        examples=["Rank 16, first try."],
+    )
+    base: BaseLabel = Field(default=BaseLabel(), description=BaseLabel.__doc__)
+    expect: Expectation = Field(default=Expectation(), description=Expectation.__doc__)
 
     def record(self) -> dict[str, object]:
         """Give what the labels say, and only that, as JSON values for the manifest."""
-        given = self.model_dump(mode="json", exclude_defaults=True, exclude={"unknown"})
+        given = self.model_dump(mode="json", exclude_defaults=True)
         return {key: value for key, value in given.items() if value != {}}
 
 
-def read_labels(data: bytes) -> Labels:
-    """Read the bytes of an ``adapterd.yaml``.
+def read_labels(data: bytes, source: str = NAME) -> Labels:
+    """Read the bytes of an ``adapterd.yaml``; ``source`` is what errors call it.
+
+    A key that is no label is an error: it may be a mistyped ``publish: no``.
 
     Raises:
         LabelsError: with all of its problems.
     """
     text = decode(data, LARGEST)
     if isinstance(text, Problem):
-        raise LabelsError(NAME, (text,))
+        raise LabelsError(source, (text,))
     document = read_document(text, _GUIDE)
-    if document.value is None and not document.problems:
-        return Labels()
-    unknown = _take_unknown(document)
-    known = validated(_Known, document)
-    if document.problems or known is None:
-        raise LabelsError(NAME, tuple(sorted(document.problems, key=lambda problem: problem.line or 0)))
-    return Labels(**dict(known), unknown=unknown)
+    document.stray = _STRAY
+    document.value = _without_notes(document.value)
+    labels = validated(Labels, document)
+    if document.problems or labels is None:
+        raise LabelsError(source, tuple(sorted(document.problems, key=lambda problem: problem.line or 0)))
+    return labels
 
 
-def _take_unknown(document: Document) -> tuple[str, ...]:
-    """Remove the keys that no label has, and name them."""
-    value = document.value
+def _without_notes(value: Value) -> Value:
+    """Leave out the keys that begin with ``x-``, at every level: they are the user's own."""
     if not isinstance(value, dict):
-        return ()
-    unknown = [key for key in value if key not in _Known.model_fields]
-    for key in unknown:
-        del value[key]
-    for name, part in (("base", BaseLabel), ("expect", Expectation)):
-        inner = value.get(name)
-        if isinstance(inner, dict):
-            strange = [key for key in inner if key not in part.model_fields]
-            unknown += [f"{name}.{key}" for key in strange]
-            value[name] = {key: inner[key] for key in inner if key not in strange}
-    return tuple(unknown)
+        return value
+    return {key: _without_notes(inner) for key, inner in value.items() if not key.startswith(_OWN)}

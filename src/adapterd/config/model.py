@@ -225,7 +225,10 @@ class Settle(Section):
     patience: Duration = Field(
         default=120.0,
         ge=0,
-        description="How long a checkpoint may lack its trainer_state.json before it counts as any other directory.",
+        description=(
+            "How long a checkpoint may lack its trainer_state.json before it counts as any other directory, and how "
+            "long an incomplete or broken directory may stay unchanged before it is refused."
+        ),
     )
     max_size: Size = Field(default=20 * 1024**3, gt=0, description="A larger adapter directory is refused.")
     max_files: int = Field(

@@ -3,6 +3,7 @@
 import json
 
 from adapterd.config.documents import example, json_schema, reference
+from adapterd.config.labelpage import labels_reference
 
 
 def documents() -> dict[str, str]:
@@ -10,5 +11,6 @@ def documents() -> dict[str, str]:
     return {
         "config.example.yaml": example(),
         "docs/reference/config.md": reference(),
+        "docs/reference/labels.md": labels_reference(),
         "src/adapterd/schemas/config.schema.json": json.dumps(json_schema(), indent=2) + "\n",
     }

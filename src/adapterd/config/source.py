@@ -35,6 +35,7 @@ class Document:
         problems: what the text does that no value can express.
         untrusted: places whose value was refused here, so that nobody judges it again.
         guide: what helps where no single key is at fault.
+        stray: what helps with a key that nobody knows; ``{key}`` stands for its name.
     """
 
     value: Value = None
@@ -42,6 +43,7 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
     untrusted: set[Loc] = field(default_factory=set)
     guide: str = ""
+    stray: str = "leave the line out"
 
     def line(self, loc: Loc) -> int:
         """Give the line of a value, or of the nearest section around it."""

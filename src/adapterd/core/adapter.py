@@ -35,7 +35,7 @@ MAX_HEADER_BYTES = 100 * 1024 * 1024
 _SHARD = re.compile(r"adapter_model-[0-9]{5}-of-[0-9]{5}\.safetensors")
 _TEMPLATE = re.compile(r"(?:additional_chat_templates/)?[A-Za-z0-9_.-]+\.jinja")
 _CHECKPOINT = re.compile(r"checkpoint-([0-9]{1,12})")
-_SIDE_FILES = frozenset(
+SIDE_FILES = frozenset(
     {
         "added_tokens.json",
         "chat_template.json",
@@ -138,7 +138,7 @@ def is_payload(name: str) -> bool:
     An allow-list: `training_args.bin` holds tokens in clear, `trainer_state.json` holds paths, and optimizer state
     is of no use to a deployer.
     """
-    return name in (CONFIG, INDEX) or is_weights(name) or name in _SIDE_FILES or _TEMPLATE.fullmatch(name) is not None
+    return name in (CONFIG, INDEX) or is_weights(name) or name in SIDE_FILES or _TEMPLATE.fullmatch(name) is not None
 
 
 def parse_config(data: bytes) -> AdapterConfig:
@@ -343,8 +343,8 @@ def nature(entries: Iterable[Entry]) -> Nature:
         (config and weights, "adapter", f"{CONFIG} and {next(iter(weights), '')}"),
         (config and PICKLE in kinds, "pickle_only", f"{CONFIG} and {PICKLE}, and no {WEIGHTS}"),
         (sharded, "sharded_state", f"{next(iter(sharded), '')} is a part of a sharded training state"),
-        (config, "half_written", f"{CONFIG} is there, {WEIGHTS} is not"),
-        (weights, "half_written", f"{next(iter(weights), '')} is there, {CONFIG} is not"),
+        (config, "half_written", f"config without weights: {CONFIG} is there, {WEIGHTS} is not"),
+        (weights, "half_written", f"weights without config: {next(iter(weights), '')} is there, {CONFIG} is not"),
         (full, "full_model", f"{next(iter(full), '')} holds a full model"),
         (True, "no_adapter", f"neither {CONFIG} nor {WEIGHTS} is there"),
     )

@@ -245,6 +245,8 @@ def parse_reference(text: str) -> Reference:
         return Reference(adapter, commit=revision)
     if match := _IDENTITY.fullmatch(revision):
         return Reference(adapter, identity=match[1])
+    if revision.startswith("id:"):
+        raise ValueError(f"{revision!r} names no identity: it has 8 or more digits, of 0-9 and a-f, at most 64")
     if fault := channel_fault(revision):
         raise ValueError(fault)
     return Reference(adapter, channel=revision)

@@ -2,7 +2,7 @@
 
 `checkpoint-N` with a parsing `trainer_state.json`, or a directory with its marker, and a whole adapter pair is
 copied at once, provided that the state file or marker itself is new: one that was there before the pair last changed
-vouches for nothing. Anything else waits for the quiet time.
+vouches for nothing. Anything else waits for the quiet time, and what is not whole is given up after the patience.
 """
 
 import math
@@ -42,6 +42,7 @@ class Rest:
 
     Attributes:
         since: when the present fingerprint was first seen.
+        untouched: since when it is known to be so, over restarts too; only giving up counts from there.
         present: the signals that were there at the last look.
         stale: those that were there before the pair last changed, and so vouch for nothing.
     """
@@ -50,6 +51,7 @@ class Rest:
     since: float
     present: frozenset[str] = frozenset()
     stale: frozenset[str] = frozenset()
+    untouched: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,13 @@ class Former:
     Attributes:
         signals: that were there then; which of them had come after the pair's last change is not known any more.
         rested: whether it had come to rest then, and waits for something else.
+        age: seconds since that fingerprint was first seen.
     """
 
     fingerprint: str
     signals: frozenset[str] = frozenset()
     rested: bool = False
+    age: float = 0.0
 
 
 def remember(rest: Rest | None, look: Look, now: float, former: Former | None = None) -> Rest:
@@ -101,8 +105,10 @@ def remember(rest: Rest | None, look: Look, now: float, former: Former | None = 
     if rest is None:
         if former is None:
             return Rest(look.fingerprint, now, look.present)
-        rested = former.rested and former.fingerprint == look.fingerprint
-        return Rest(look.fingerprint, -math.inf if rested else now, look.present, former.signals & look.present)
+        same = former.fingerprint == look.fingerprint
+        since = -math.inf if former.rested and same else now
+        untouched = now - max(0.0, former.age) if same else now
+        return Rest(look.fingerprint, since, look.present, former.signals & look.present, untouched)
     if rest.fingerprint == look.fingerprint:
         return replace(rest, present=look.present)
     return Rest(look.fingerprint, now, look.present, (rest.stale | rest.present) & look.present)
@@ -115,8 +121,9 @@ def decide(look: Look, rest: Rest, now: float, times: Times) -> Finished | NotYe
     if look.held:
         return NotYet(again, "open_for_writing", "a process has the weights open for writing")
     if not look.whole:
-        given_up = look.code != "half_written" and still >= max(times.quiet, times.patience)
-        return Broken(look.code, look.fault) if given_up else NotYet(again, "half_written", look.fault)
+        if max(still, now - rest.untouched) < max(times.quiet, times.patience):
+            return NotYet(again, "half_written", look.fault)
+        return Broken("abandoned" if look.code == "half_written" else look.code, look.fault)
     if look.signal and look.signal not in rest.stale:
         return Finished()
     if look.checkpoint and not look.signal and still < times.patience:

@@ -136,6 +136,14 @@ def decide(findings: Sequence[Reason], measurements: Mapping[str, Any], limits: 
     return Verdict(decision, rejecting + others, warnings)
 
 
+def first_of(reasons: Sequence[Reason]) -> Reason:
+    """The one reason that stands for all of them: the first, with the codes of the others."""
+    first = reasons[0]
+    others = dict.fromkeys(other.code for other in reasons[1:] if other.code != first.code)
+    also = f"; also: {', '.join(others)}" if others else ""
+    return Reason(first.code, first.message + also, first.hint)
+
+
 def report(
     verdict: Verdict,
     policy: Policy,

@@ -13,3 +13,11 @@ class NewerSchemaError(AdapterdError):
 
 class OccupiedError(AdapterdError):
     """Something else lies where the version shall go."""
+
+
+class AlteredError(OccupiedError):
+    """The version lies there already, and somebody changed it since."""
+
+
+class ForeignPlaceError(OccupiedError):
+    """What lies there was never pulled, so that nothing may replace it."""

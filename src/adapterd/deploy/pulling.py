@@ -4,6 +4,7 @@ Whoever looks at the target sees nothing, the old version whole, or the new one 
 aside is taken up again by the next one.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -16,11 +17,16 @@ from pathlib import Path
 from adapterd.core.channels import drift
 from adapterd.core.publication import MANIFEST, OWN_FILES
 from adapterd.deploy.exchange import exchange
-from adapterd.deploy.faults import OccupiedError, VerificationError
+from adapterd.deploy.faults import AlteredError, ForeignPlaceError, OccupiedError, VerificationError
 from adapterd.deploy.resolving import Resolved
-from adapterd.ports import Hub, Transient
+from adapterd.ports import Denied, Hub, Transient
 
-_CHUNK = 1024 * 1024
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTSUP)
+"""How a file system says that nothing can be made there; /proc says that it is not found."""
+
+_OTHER = f"{MANIFEST} is that of another version"
+_FORCE = "choose another directory, or add --force to replace it"
+_FOREIGN = "choose another directory; --force does not help, since it replaces pulled versions alone"
 
 Say = Callable[[str], None]
 
@@ -36,7 +42,8 @@ def pull(hub: Hub, resolved: Resolved, target: Path, say: Say, *, force: bool = 
         force: exchange whatever version lies there for this one.
 
     Raises:
-        OccupiedError: something else lies there.
+        OccupiedError: something else lies there; AlteredError and ForeignPlaceError are of this kind.
+        Denied: the place cannot be written to.
         VerificationError: a file is not what the manifest says.
     """
     name = f"{resolved.adapter}@{resolved.tag}"
@@ -44,12 +51,14 @@ def pull(hub: Hub, resolved: Resolved, target: Path, say: Say, *, force: bool = 
     if occupied is not None:
         problem = difference(resolved, target)
         if not problem:
-            say(f"{name} is already there, verified: {target}")
+            say(f"{name} is already there; nothing to download")
             return target
-        if not force or not occupied:
-            hint = "choose another directory, or add --force to replace it" if occupied else "choose another directory"
-            raise OccupiedError(f"{target} holds something else than {name}: {problem}", hint)
-    target.parent.mkdir(parents=True, exist_ok=True)
+        if not occupied:
+            raise ForeignPlaceError(f"{target} holds something else than {name}: {problem}", _FOREIGN)
+        if not force and problem == _OTHER:
+            raise OccupiedError(f"{target} holds another version than {name}: {problem}", _FORCE)
+        if not force:
+            raise AlteredError(f"{name} in {target} was altered since it was pulled: {problem}", _FORCE)
     with _aside(target, resolved.commit) as aside:
         _fill(hub, resolved, aside, say)
         if occupied:
@@ -58,7 +67,6 @@ def pull(hub: Hub, resolved: Resolved, target: Path, say: Say, *, force: bool = 
         else:
             aside.rename(target)
         _sync_folder(target.parent)
-    say(f"{name} is in place, verified: {target}")
     return target
 
 
@@ -66,7 +74,7 @@ def difference(resolved: Resolved, folder: Path) -> str:
     """How a directory differs from the version; empty where a loader would read exactly the version from it."""
     try:
         if (folder / MANIFEST).read_bytes() != resolved.manifest:
-            return f"{MANIFEST} is that of another version"
+            return _OTHER
         there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     except FileNotFoundError:
         return f"there is no {MANIFEST}"
@@ -81,20 +89,37 @@ def _occupied(resolved: Resolved, target: Path) -> bool | None:
         mode = target.lstat().st_mode
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        raise ForeignPlaceError(f"{target} cannot be: a file lies on the way to it", _FOREIGN) from None
+    except PermissionError as error:
+        raise _denied(target, error) from error
     if not stat.S_ISDIR(mode):
         what = "a link" if stat.S_ISLNK(mode) else "no directory"
-        hint = "name the directory itself, or a new one"
-        raise OccupiedError(f"{target} is {what}; {resolved.adapter}@{resolved.tag} was not pulled", hint)
-    if not any(target.iterdir()):
-        return None  # a rename replaces an empty directory
+        hint = "name the directory itself, or a new one; --force does not help, since it replaces pulled versions alone"
+        raise ForeignPlaceError(f"{target} is {what}; {resolved.adapter}@{resolved.tag} was not pulled", hint)
+    try:
+        if not any(target.iterdir()):
+            return None  # a rename replaces an empty directory
+    except PermissionError as error:
+        raise _denied(target, error) from error
     return (target / MANIFEST).is_file()
+
+
+def _denied(target: Path, error: OSError) -> Denied:
+    return Denied(f"{target} cannot be written: {error.strerror}", "pull to a place where this user may write")
 
 
 @contextmanager
 def _aside(target: Path, commit: str) -> Iterator[Path]:
     """A directory beside the target that no other pull works in, and that the next pull of the same version finds."""
     aside = target.with_name(f".{target.name}.adapterd-{commit[:12]}")
-    aside.mkdir(exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside.mkdir(exist_ok=True)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        raise _denied(target, error) from error
     descriptor = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if os.fstat(descriptor).st_uid != os.geteuid():

@@ -62,5 +62,9 @@ class DeviceBusy(AdapterdError):
     """No listed device has room for the base model now."""
 
 
+class NoSuchDevice(DeviceBusy):
+    """This host has none of the listed devices, which may change with its next start."""
+
+
 class RegistryError(AdapterdError):
     """The registry is missing, unreadable, not a database, locked by another daemon, or newer than the program."""

@@ -3,28 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adapterd.core.words import MEASUREMENTS, number, utc
 from adapterd.ports import Event, Sighting, Validation
 from adapterd.status.markup import Markup, join, page, tag
 from adapterd.status.parts import channels, label, loss, moment, pill, section, source, stage, standing, table
 from adapterd.status.view import NEWEST, AdapterView, Chapter
-from adapterd.status.words import number, utc
 
-_NUMBERS = (
-    ("loss_base", "loss without"),
-    ("loss_adapter", "loss with"),
-    ("kl", "KL per token"),
-    ("max_dlogit", "largest change of an output"),
-    ("cosine", "cosine of hidden states"),
-    ("effect", "largest weight change"),
-    ("effect_min", "smallest weight change"),
-    ("modules", "layers wrapped"),
-    ("modules_without_effect", "of these without effect"),
-    ("rank", "rank"),
-    ("parameters", "parameters"),
-    ("bytes", "bytes"),
-    ("tokens", "probe tokens"),
-    ("seconds", "seconds"),
-)
 _TONES = {"passed": "good", "rejected": "bad", "stalled": "bad"}
 _LONGEST = 300  # characters of one detail in the history
 
@@ -96,7 +80,7 @@ def _report(validation: Validation, now: float) -> Markup:
         ("verdict", join(pill(validation.verdict, _TONES.get(validation.verdict)), " ", moment(validation.at, now))),
         ("policy", tag("code", validation.policy)),
         ("device", " ".join(str(report.get(key, "")) for key in ("device", "dtype")).strip() or None),
-        *((label, number(numbers[key])) for key, label in _NUMBERS if key in numbers),
+        *((label, number(numbers[key])) for key, label in MEASUREMENTS if key in numbers),
         *(("reason", _told(one)) for one in report.get("reasons", ())),
         *(("warning", _told(one)) for one in report.get("warnings", ())),
     ]

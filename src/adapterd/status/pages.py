@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapterd.core.version import Stage
+from adapterd.core.words import span
 from adapterd.status.markup import Markup, join, page, tag
 from adapterd.status.parts import (
     adapter_link,
@@ -21,7 +22,6 @@ from adapterd.status.parts import (
     table,
 )
 from adapterd.status.view import MOST, Item, Overview
-from adapterd.status.words import span
 
 REFRESH = 5
 """Seconds after which a browser asks for the front page again."""

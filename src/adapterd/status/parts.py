@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 from adapterd.core.version import AdapterVersion, Stage
+from adapterd.core.words import ago, losses, until, utc
 from adapterd.ports import ChannelRecord
 from adapterd.status.markup import Markup, join, tag, text
 from adapterd.status.view import Item, Line
-from adapterd.status.words import ago, losses, until, utc
 
 _TONES = {
     Stage.STAGED: "next",

@@ -108,22 +108,27 @@ def _places(root: Root, walk: roots.Walk, before: Mapping[str, Observation]) -> 
     for folder in walk.folders:
         at = naming.place(folder.path, walk.runs.__contains__)
         if at.run not in labels:
-            labels[at.run] = _labels(Path(root.path) / at.run)
+            labels[at.run] = _labels(Path(root.path), at.run)
         found.append(Found(root, folder, at, labels[at.run], before.get(folder.path)))
     return found
 
 
-def _labels(run: Path) -> Labels:
+def _labels(root: Path, run: str) -> Labels:
     """A run's labels; what stands in a file that cannot be read may be `publish: no`, so that it stalls."""
     try:
-        return read_labels(roots.read_small(run, ad.LABELS, LABELS_LIMIT))
+        return read_labels(roots.read_small(root / run, ad.LABELS, LABELS_LIMIT), f"{run}/{ad.LABELS}")
     except roots.SettleError as error:
-        fault = "" if error.code == "source_gone" else error.message
+        fault = "" if error.code == "source_gone" else f"{run}/{ad.LABELS}: {error.message}"
     except LabelsError as error:
-        fault = error.message
+        fault = _on_one_line(error)
     except (OSError, ValueError) as error:
-        fault = str(error)
+        fault = f"{run}/{ad.LABELS}: {error}"
     return Labels(notes=f"{BAD_LABELS}{fault}"[:1000]) if fault else Labels()
+
+
+def _on_one_line(error: LabelsError) -> str:
+    """What is wrong with the labels, each problem with what helps: the reason's own hint knows no keys."""
+    return f"{error.message}\nTry: {error.hint}".replace("\nTry: ", "; try: ").replace("\n", "; ")
 
 
 def _replaced(was: tuple[int, int], inode: tuple[int, int], found: Sequence[Found]) -> bool:
@@ -294,7 +299,7 @@ def _held_back(root: Root, f: Found, newest: frozenset[str], now: float, *, over
     """
     notes = f.labels.notes or ""
     if notes.startswith(BAD_LABELS):
-        return reason("bad_labels", f"{f.at.run}/{ad.LABELS}: {notes.removeprefix(BAD_LABELS)}")
+        return reason("bad_labels", notes.removeprefix(BAD_LABELS))
     if not f.labels.publish:
         return reason("unwanted_by_label", f"{f.at.run}/{ad.LABELS} says `publish: no`")
     if f.at.checkpoint is None or root.checkpoints == "all":

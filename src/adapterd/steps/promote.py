@@ -44,6 +44,17 @@ CONFLICT_WAIT = 5.0
 def due(host: Host, *, all_: bool = False) -> list[tuple[ChannelRecord, AdapterVersion]]:
     """The channels that want another version now, each with that version; with `all_`, waiting ones too."""
     now = host.clock()
+    moving = [(record, version) for record, version in _wanting(host) if not record.stalled]
+    return [pair for pair in moving if all_ or not now < pair[0].due_at <= now + 2 * LONGEST_WAIT]
+
+
+def stalled(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
+    """The channels that want another version and wait for a person, each with that version."""
+    return [(record, version) for record, version in _wanting(host) if record.stalled]
+
+
+def _wanting(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
+    """Every channel that its rule wants elsewhere, whatever its standing, with the version that it wants."""
     known = {(c.adapter, c.channel): c for c in host.registry.channels()}
     candidates = {o.version for o in host.registry.observations() if o.reason == "unfinished" and o.version}
     wanted = []
@@ -53,8 +64,7 @@ def due(host: Host, *, all_: bool = False) -> list[tuple[ChannelRecord, AdapterV
         for name, channel in host.config.channels.items():
             record = known.get((adapter, name), ChannelRecord(adapter, name))
             version = channels.wanted(Rule(channel.rule), name, versions, record.highest, standing, candidates)
-            waits = now < record.due_at <= now + 2 * LONGEST_WAIT
-            if version is not None and not record.stalled and (all_ or not waits):
+            if version is not None:
                 wanted.append((record, version))
     return wanted
 

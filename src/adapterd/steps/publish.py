@@ -66,7 +66,7 @@ def publish(host: Host, claim: Claim) -> Outcome:
     except repos.RepoStalledError as stalled:
         return Stalled(stalled.reason)
     except (SettleError, BaseMissingError) as error:
-        return Stalled(reason(error.code, error.message))
+        return Stalled(reason(error.code, error.message, error.hint))
     match pub.decide(version, view.seen, host.publisher, intent.number if intent else None):
         case pub.Stall(why):
             return Stalled(why)

@@ -89,10 +89,10 @@ def _settle(host: Host, found: Found, rests: Rests, *, network: bool, now: bool)
     entries = _list(directory)
     look = roots.look(directory, entries, checkpoint=not found.at.final)
     key, clock = str(directory), host.monotonic()
-    rest = settling.remember(rests.by_path.get(key), look, clock, _last(found))
+    rest = settling.remember(rests.by_path.get(key), look, clock, _last(found, host.clock()))
     rests.by_path[key] = rest
     times = settling.Times(settings.quiet_network if network else settings.quiet, settings.patience)
-    if now:
+    if now and (look.whole or look.code != "half_written"):
         times = settling.Times(0.0, 0.0)
     match settling.decide(look, rest, clock, times):
         case settling.NotYet(seconds, code, message):
@@ -111,12 +111,13 @@ def _list(directory: Path) -> tuple[ad.Entry, ...]:
         raise roots.SettleError(code, f"{directory} cannot be listed: {error.strerror}") from error
 
 
-def _last(found: Found) -> settling.Former | None:
+def _last(found: Found, now: float) -> settling.Former | None:
     """What the registry remembers of the directory from before a restart."""
     was = found.before
     if was is None:
         return None
-    return settling.Former(was.fingerprint, frozenset(was.signal.split()), rested=was.reason in RESTED)
+    signals = frozenset(was.signal.split())
+    return settling.Former(was.fingerprint, signals, rested=was.reason in RESTED, age=now - was.changed_at)
 
 
 def _freeze(host: Host, found: Found, rests: Rests, look: settling.Look, *, now: bool) -> Settled:

@@ -37,7 +37,7 @@ def validate(host: Host, claim: Claim) -> Outcome:
         base = base_of(host, version, snapshot, root)
         snapshot, version = _repaired(host, claim, snapshot, base)
     except (SettleError, BaseMissingError) as error:
-        return Stalled(reason(error.code, error.message))
+        return Stalled(reason(error.code, error.message, error.hint))
     if changed := _series_changed(host, version, snapshot, base):
         return Stalled(changed)
     policy = policy_of(host.config, base)
@@ -67,9 +67,7 @@ def _decided(
     facts = {"validation": row}
     if decided.verdict == "passed":
         return Advanced(Stage.VALIDATED, facts)
-    first = decided.reasons[0]
-    more = f" (and {len(decided.reasons) - 1} more)" if len(decided.reasons) > 1 else ""
-    why = Reason(first.code, first.message + more, first.hint)
+    why = judge.first_of(decided.reasons)
     if decided.verdict == "rejected":
         return Refused(Stage.REJECTED, why, facts)
     return Stalled(why)

@@ -15,18 +15,29 @@ def candidates(listed: Sequence[str]) -> list[str]:
     spelled: list[str] = []
     for name in listed:
         if name == "auto":
-            spelled += [kind for kind in ("cuda:0", "mps") if _missing(kind) is None]
+            spelled += [kind for kind in ("cuda:0", "mps") if missing(kind) is None]
             spelled.append("cpu")
         else:
             spelled.append("cuda:0" if name == "cuda" else name)
     return list(dict.fromkeys(spelled))
 
 
+def missing(device: str) -> str | None:
+    """Say that the device is not there, or None."""
+    kind, _, index = device.partition(":")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        there = torch.cuda.device_count()
+        return f"this host has {there or 'no'} CUDA device{'s' if there > 1 else ''}"
+    if kind == "mps" and not torch.backends.mps.is_available():
+        return "this host has no MPS device"
+    return None
+
+
 def room(device: str, needed: int) -> str | None:
     """Say why the device cannot take a base of this many bytes now, or None."""
-    missing = _missing(device)
-    if missing is not None:
-        return missing
+    absent = missing(device)
+    if absent is not None:
+        return absent
     free = _free(device)
     if free is not None and needed * _MARGIN > free:
         return f"the base needs {needed * _MARGIN / _GIB:.2f} GiB, {free / _GIB:.2f} GiB are free"
@@ -46,16 +57,6 @@ def is_device_fault(exc: BaseException) -> bool:
     """Tell whether the accelerator itself failed: nothing in this process can be trusted with it any more."""
     kind = getattr(torch, "AcceleratorError", None)
     return kind is not None and isinstance(exc, kind)
-
-
-def _missing(device: str) -> str | None:
-    """Say that the device is not there, or None."""
-    kind, _, index = device.partition(":")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        return "there is no such device"
-    if kind == "mps" and not torch.backends.mps.is_available():
-        return "there is no such device"
-    return None
 
 
 def _free(device: str) -> int | None:

@@ -58,7 +58,7 @@ def serve(wire: socket.socket, threads: int) -> None:
             try:
                 answer = result_message(number, bench.measure(request), bench.hashes)
             except BusyError as exc:
-                answer = {"event": "busy", "id": number, "message": str(exc)}
+                answer = {"event": "busy", "id": number, "message": str(exc), "absent": exc.absent}
             except MemoryError:
                 answer = {"event": "out_of_memory", "id": number}
             sys.stdout.flush()

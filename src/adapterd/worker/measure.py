@@ -21,7 +21,7 @@ from adapterd.ports import ProbeRequest, ProbeResult
 from adapterd.worker import attach, probes
 from adapterd.worker.base import SEQ_CLS, BaseKey, ResidentBase, fingerprint, gguf_file, load, task_of, weight_bytes
 from adapterd.worker.case import Case
-from adapterd.worker.devices import candidates, is_device_fault, ran_out, room
+from adapterd.worker.devices import candidates, is_device_fault, missing, ran_out, room
 from adapterd.worker.files import BadFileError, read_config, read_weights
 from adapterd.worker.outputs import TOKENIZER_FILES, Batch, encode, find_tokenizer, forward
 from adapterd.worker.probes import look
@@ -36,7 +36,12 @@ _TOKENIZERS = 3
 
 
 class BusyError(Exception):
-    """No listed device has room now."""
+    """No listed device has room now; `absent` tells that this host has none of them."""
+
+    def __init__(self, message: str, *, absent: bool) -> None:
+        """Keep the two apart."""
+        super().__init__(message)
+        self.absent = absent
 
 
 @dataclass
@@ -92,7 +97,8 @@ class Bench:
         if task not in ("CAUSAL_LM", "SEQ_CLS", "FEATURE_EXTRACTION"):
             return [reason("unsupported_task", f"the task type is {task or 'not named, and the base does not tell'}")]
         refusals = []
-        for device in candidates(case.request.devices):
+        devices = candidates(case.request.devices)
+        for device in devices:
             key = self._key(case, device, task)
             resident = self._base is not None and self._base.key == key
             if not resident:
@@ -110,7 +116,7 @@ class Bench:
                         raise MemoryError(str(exc)) from exc
                     refusal = "ran out of memory"
             refusals.append(f"{device}: {refusal}")
-        raise BusyError("; ".join(refusals) or "no device is listed")
+        raise BusyError("; ".join(refusals) or "no device is listed", absent=all(map(missing, devices)))
 
     def _key(self, case: Case, device: str, task: str) -> BaseKey:
         """Say which base this adapter needs."""

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from adapterd.core.reasons import BY_CODE
-from adapterd.ports import DeviceBusy, ProbeRequest, ProbeResult, WorkerDied
+from adapterd.ports import DeviceBusy, NoSuchDevice, ProbeRequest, ProbeResult, WorkerDied
 from adapterd.worker.child import Child, GoneError, OverdueError
 from adapterd.worker.environment import worker_environment
 from adapterd.worker.wire import BadMessage, pack, read_result, request_message, unpack
 
 _END = 2.0
 """How long an end may take from the closed pipe to the exit status."""
+_ABSENT = "name a device that is there; `auto` takes the CPU where there is no accelerator"
 COMMAND = (sys.executable, "-P", "-m", "adapterd.worker.main")
 
 
@@ -73,7 +74,7 @@ class WorkerSupervisor:
 
         Raises:
             WorkerDied: by signal, deadline, exit or nonsense; the cause is a reason code.
-            DeviceBusy: no listed device has room, or adapterd is stopping.
+            DeviceBusy: no listed device has room, this host has none of them (NoSuchDevice), or adapterd is stopping.
         """
         deadline = self._clock() + request.seconds
         self._in_flight = True
@@ -143,6 +144,8 @@ class WorkerSupervisor:
             result = read_result(message, child.log())
             self._hashes.update(message.get("hashes") or {})
             return result
+        if event == "busy" and message.get("absent"):
+            raise NoSuchDevice(str(message.get("message", "")), _ABSENT)
         if event == "busy":
             raise DeviceBusy(f"no device has room: {message.get('message', '')}", BY_CODE["device_busy"].hint)
         if event == "out_of_memory":

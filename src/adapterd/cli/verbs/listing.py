@@ -7,6 +7,7 @@ from adapterd.cli import say
 from adapterd.cli.exits import Exit
 from adapterd.cli.verbs import plain
 from adapterd.cli.verbs.settings import config_of, reader_of, reference_of
+from adapterd.core.version import Stage
 from adapterd.ports import AdapterRecord, NotFound, RegistryReader
 
 
@@ -40,8 +41,9 @@ def _adapters(registry: RegistryReader, *, as_json: bool) -> None:
     rows = []
     for each in found:
         channels = ", ".join(f"{name}={tag}" for name, tag in each["channels"].items())
-        rows.append((each["adapter"], each["newest"] or "-", channels, each["base"], each["waiting"], each["stalled"]))
-    say.table(("adapter", "newest", "channels", "base model", "on the way", "stalled"), rows)
+        counts = (each["waiting"], each["stalled"], each["rejected"])
+        rows.append((each["adapter"], each["newest"] or "-", channels, each["base"], *counts))
+    say.table(("adapter", "newest", "channels", "base model", "on the way", "stalled", "rejected"), rows)
 
 
 def _adapter(registry: RegistryReader, record: AdapterRecord) -> dict[str, Any]:
@@ -57,6 +59,7 @@ def _adapter(registry: RegistryReader, record: AdapterRecord) -> dict[str, Any]:
         "channels": {c.channel: f"v{c.number}" for c in registry.channels(record.name) if c.number},
         "waiting": sum(str(v.stage) in ("staged", "validated") and not v.stalled for v in versions),
         "stalled": sum(v.stalled for v in versions),
+        "rejected": sum(v.stage is Stage.REJECTED for v in versions),
     }
 
 

@@ -59,6 +59,7 @@ def channel(of: ChannelRecord) -> dict[str, Any]:
         "number": of.number,
         "commit": of.commit or None,
         "highest": of.highest,
+        "due_at": of.due_at,
         "stalled": of.stalled,
         "reason": of.reason or None,
         "message": of.message or None,

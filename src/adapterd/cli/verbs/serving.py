@@ -5,8 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from adapterd.cli.exits import Exit, UsageFaultError
-from adapterd.core.errors import AdapterdError
+from adapterd.cli.exits import Exit, ServingFaultError, UsageFaultError
 from adapterd.hub.server import Account, DataDirectoryError, stored_token
 from adapterd.hub.server import serve as run
 
@@ -24,11 +23,11 @@ def serve(data: Path, port: int, user: str, token: str | None, orgs: Sequence[st
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         run(data, port, [Account(user, token or stored_token(data), "write", tuple(orgs))], _announce)
     except DataDirectoryError as error:
-        raise AdapterdError(f"{data}: {error}", "give the Hub a data directory of its own") from error
+        raise ServingFaultError(error.message, error.hint) from error
     except OSError as error:
         if error.filename is not None:
             raise
-        raise AdapterdError(
+        raise ServingFaultError(
             f"port {port} cannot be used: {error.strerror}", "another --port, or 0 for a free one"
         ) from error
     return Exit.DONE

@@ -1,6 +1,7 @@
 """show: everything about one version, or what any directory is and what becomes of it."""
 
 import os
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -8,27 +9,38 @@ from pathlib import Path
 from typing import Any
 
 from adapterd.cli import say
-from adapterd.cli.exits import Exit
-from adapterd.cli.verbs import plain
+from adapterd.cli.exits import Exit, UsageFaultError
+from adapterd.cli.verbs import plain, telling
 from adapterd.cli.verbs.explaining import explain
 from adapterd.cli.verbs.settings import config_of, find, reader_of, reference_of
 from adapterd.config import Config, load
 from adapterd.core.errors import AdapterdError
-from adapterd.core.naming import Reference
+from adapterd.core.naming import Reference, is_hub_id
+from adapterd.core.reasons import BY_CODE
 from adapterd.core.version import AdapterVersion
+from adapterd.core.words import span
 from adapterd.ports import NotFound, RegistryReader
+
+_PASSED_OVER = ("no_adapter", "full_model", "sharded_state")
 
 
 def show(given: Path | None, what: str, *, as_json: bool) -> int:
     """Tell what a name or a path stands for."""
+    if not what:
+        raise UsageFaultError("show takes the name of a version, or a directory", "adapterd show . explains this one")
     if is_path(what):
         found = _path(given, Path(what).expanduser().absolute())
         tell = _tell_path
     else:
         reference = reference_of(what)
         with reader_of(config_of(given)) as registry:
+            if "@" not in what and not _knows(registry, reference.adapter):
+                raise NotFound(
+                    f"{what} is neither a directory here nor an adapter that the registry knows",
+                    "`adapterd list` shows the adapters, `adapterd list --directories` the directories",
+                )
             found = history(registry, version_of(registry, reference))
-        tell = _tell_version
+        tell = telling.version
     if as_json:
         say.document(found)
     else:
@@ -38,7 +50,15 @@ def show(given: Path | None, what: str, *, as_json: bool) -> int:
 
 def is_path(what: str) -> bool:
     """Whether a person means a path: by its look, or because there is one of that name."""
-    return what.startswith(("/", ".", "~")) or ("@" not in what and Path(what).exists())
+    named = "/" in what and not is_hub_id(what)
+    return what.startswith(("/", ".", "~")) or ("@" not in what and (named or Path(what).exists()))
+
+
+def _knows(registry: RegistryReader, adapter: str) -> bool:
+    """Whether the registry has heard of the adapter."""
+    return any(known.name.casefold() == adapter.casefold() for known in registry.adapters()) or bool(
+        registry.versions(adapter, limit=1)
+    )
 
 
 def version_of(registry: RegistryReader, reference: Reference) -> AdapterVersion:
@@ -60,14 +80,23 @@ def version_of(registry: RegistryReader, reference: Reference) -> AdapterVersion
     else:
         found = registry.find(adapter, identity=reference.identity)
     if found is None:
-        raise NotFound(f"the registry knows no such version of {adapter}", "`adapterd list` shows what it knows")
+        raise NotFound(f"the registry knows no such version of {adapter}", _newest(registry, adapter))
     return found
 
 
+def _newest(registry: RegistryReader, adapter: str) -> str:
+    newest = max((v.number for v in registry.versions(adapter) if v.number and v.commit), default=None)
+    if newest is None:
+        return "`adapterd list` shows what it knows"
+    return f"its newest version is v{newest}; `adapterd list {adapter}` shows all"
+
+
 def history(registry: RegistryReader, version: AdapterVersion) -> dict[str, Any]:
-    """A version with its sightings, reports and events."""
+    """A version with its sightings, reports and events, and the Hub id of the base that its series is bound to."""
+    bound = next((a.base for a in registry.adapters() if a.name == version.adapter and a.base != "local"), None)
     return {
         "version": plain.version(version),
+        "base": bound or None,
         "labels": dict(version.labels),
         "repairs": [dict(repair) for repair in version.repairs],
         "sightings": [asdict(sighting) for sighting in registry.sightings(version.id)],
@@ -84,7 +113,7 @@ def _path(given: Path | None, path: Path) -> dict[str, Any]:
         )
     if not path.is_dir():
         raise NotFound(f"{path} is a file", f"the directory that it lies in: adapterd show {path.parent}")
-    found = {**explain(path), "root": None, "observation": None, "history": None}
+    found = {**explain(path), "root": None, "observation": None, "history": None, "patience": None}
     where = find(given)
     if where is None:
         return found
@@ -95,9 +124,16 @@ def _path(given: Path | None, path: Path) -> dict[str, Any]:
             raise
         say.complain(f"{where} cannot be used, so only the directory itself is explained: {error.message}", error.hint)
         return found
+    found["patience"] = config.settle.patience
     # Without a registry there is still something to tell.
-    with suppress(AdapterdError, ModuleNotFoundError):
-        found |= _known(config, path)
+    with suppress(AdapterdError):
+        try:
+            found |= _known(config, path)
+        except ModuleNotFoundError as error:
+            say.complain(
+                f"what became of it is in the registry, which needs {error.name}, which is not installed",
+                "pip install 'adapterd[host]'",
+            )
     return found
 
 
@@ -119,12 +155,12 @@ def _known(config: Config, path: Path) -> dict[str, Any]:
 
 
 def _tell_path(found: Mapping[str, Any]) -> None:
-    code = found["code"]
+    code, message, hint = _diagnosis(found)
     say.line(found["path"])
     say.line("an adapter directory" if code == "adapter" else f"no adapter directory to publish: {code}")
-    say.line(f"  {found['message']}")
-    if found["hint"]:
-        say.line(f"  {found['hint']}")
+    say.line(f"  {message}")
+    if hint:
+        say.line(f"  {hint}")
     if config := found["config"]:
         rank = f", rank {config['rank']}" if config["rank"] else ""
         say.line(f"{config['peft_type']}{rank}, task {config['task'] or 'none'}, base model {config['base'] or 'none'}")
@@ -139,54 +175,31 @@ def _tell_path(found: Mapping[str, Any]) -> None:
     _tell_observation(found)
 
 
-def _tell_observation(found: Mapping[str, Any]) -> None:
+def _diagnosis(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What is wrong with the directory now; the registry alone knows that nobody goes on writing it."""
     seen = found["observation"]
+    if found["code"] == "half_written" and seen and seen["state"] == "refused":
+        return seen["reason"], seen["message"], seen["hint"]
+    return found["code"], found["message"], found["hint"]
+
+
+def _tell_observation(found: Mapping[str, Any]) -> None:
+    seen, code = found["observation"], found["code"]
     if seen is None:
         if found["root"]:
-            say.line(f"below root {found['root']}; not seen by a scan yet")
+            becomes = "a scan passes it over" if code in _PASSED_OVER else "not seen by a scan yet"
+            say.line(f"below root {found['root']}; {becomes}")
         return
-    say.line(f"below root {seen['root']}: {seen['state']}" + (f", {seen['reason']}" if seen["reason"] else ""))
-    if seen["message"]:
+    whole = code == "adapter"
+    why = f", {seen['reason']}" if whole and seen["reason"] and seen["reason"] != seen["state"] else ""
+    if seen["state"] == "waiting" and not whole and code != "open_for_writing":
+        why = f"; it is judged finally after settle.patience ({span(found['patience'])}) without a change"
+    say.line(f"below root {seen['root']}: {seen['state']}{why}")
+    if whole and seen["message"]:
         say.line(f"  {seen['message']}")
-    if seen["hint"]:
-        say.line(f"  Try: {seen['hint']}")
+    by_state = BY_CODE[seen["state"]].hint if seen["state"] in BY_CODE else ""
+    if whole and (hint := seen["hint"] or by_state):
+        say.line(f"  Try: {hint.replace('sync DIR', 'sync ' + shlex.quote(found['path']))}")
     if found["history"]:
         say.line()
-        _tell_version(found["history"])
-
-
-def _tell_version(found: Mapping[str, Any]) -> None:
-    version = found["version"]
-    say.line(f"{version['label']}: {version['stage']}" + (", stalled" if version["stalled"] else ""))
-    if version["reason"]:
-        say.line(f"  {version['reason']}: {version['message']}")
-        say.line(f"  Try: {version['hint']}")
-    for name in ("commit", "identity", "tree", "base", "run", "step"):
-        if version[name] not in (None, ""):
-            say.line(f"{name:<9} {version[name]}")
-    for sighting in found["sightings"]:
-        say.line(f"seen      {say.when(sighting['seen_at'])}  {Path(sighting['root']) / sighting['path']}")
-    for report in found["reports"]:
-        _tell_report(report)
-    for event in found["events"]:
-        detail = ", ".join(f"{key} {value}" for key, value in event["detail"].items() if key != "log_tail")
-        say.line(f"{say.when(event['at'])}  {event['kind']}  {detail}".rstrip())
-        _tell_tail(event["detail"])
-
-
-def _tell_report(report: Mapping[str, Any]) -> None:
-    where = f"{report.get('device', '')} {report.get('dtype', '')}".strip()
-    say.line(f"{say.when(report['at'])}  report: {report.get('verdict')} under policy {report.get('policy')}, {where}")
-    for each in [*report.get("reasons", []), *report.get("warnings", [])]:
-        say.line(f"  {each['code']}: {each['message']}")
-        say.line(f"  Try: {each['hint']}")
-    for name, value in sorted(report.get("measurements", {}).items()):
-        say.line(f"  {name:<24} {value:.6g}" if isinstance(value, float) else f"  {name:<24} {value}")
-    if report.get("verdict") != "passed":
-        _tell_tail(report)
-
-
-def _tell_tail(of: Mapping[str, Any]) -> None:
-    """The last words of a worker."""
-    for text in str(of.get("log_tail") or "").splitlines():
-        say.line(f"  | {text}")
+        telling.version(found["history"])

@@ -1,7 +1,8 @@
 """status: how daemon and line stand, and what waits for a person."""
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,12 @@ from adapterd.cli.verbs import plain
 from adapterd.cli.verbs.settings import config_of, reader_of
 from adapterd.config import places
 from adapterd.control import NoDaemonError, call
-from adapterd.core.version import LIVE
+from adapterd.core.version import LIVE, Stage
+from adapterd.core.words import until
 from adapterd.ports import RegistryReader
+
+MOST = 20
+"""How many rejected versions and refused directories are told; `adapterd list` tells all."""
 
 
 def status(given: Path | None, *, as_json: bool) -> int:
@@ -40,12 +45,16 @@ def _health(socket: Path) -> dict[str, Any] | None:
 def _standing(registry: RegistryReader) -> dict[str, list[dict[str, Any]]]:
     """What waits, and whom for."""
     live = [v for stage in LIVE for v in registry.versions(stage=stage)]
-    seen = registry.observations()
+    seen, channels = registry.observations(), registry.channels()
     return {
         "stalled": [plain.version(v) for v in live if v.stalled],
-        "stalled_channels": [plain.channel(c) for c in registry.channels() if c.stalled],
+        "stalled_channels": [plain.channel(c) for c in channels if c.stalled],
         "stalled_directories": [plain.observation(o) for o in seen if o.state == "stalled"],
         "waiting": [plain.version(v) for v in live if v.reason and not v.stalled],
+        "waiting_channels": [plain.channel(c) for c in channels if c.reason and not c.stalled],
+        "waiting_directories": [plain.observation(o) for o in seen if o.state == "waiting"],
+        "rejected": [plain.version(v) for v in registry.versions(stage=Stage.REJECTED)],
+        "refused_directories": [plain.observation(o) for o in seen if o.state == "refused"],
     }
 
 
@@ -67,14 +76,35 @@ def _tell(found: Mapping[str, Any]) -> None:
     say.line(
         "directories: " + _counted({k.removeprefix("observed_"): n for k, n in counts.items() if k[:9] == "observed_"})
     )
-    everything = [*found["stalled"], *found["stalled_channels"], *found["stalled_directories"]]
-    for title, items in (("waiting for a person:", everything), ("waiting:", found["waiting"])):
-        if items:
-            say.line()
-            say.line(title)
-        for item in items:
-            say.line(f"{_name(item)}: {item['reason']}")
-            _problem(item["message"], item["hint"])
+    _tell_standing(found)
+
+
+def _tell_standing(found: Mapping[str, Any]) -> None:
+    """What a person must act on with what to try; the rest in a line or two each."""
+    _titled("waiting for a person:", found["stalled"] + found["stalled_channels"] + found["stalled_directories"])
+    for item in found["stalled"] + found["stalled_channels"] + found["stalled_directories"]:
+        say.line(f"{_name(item)}: {item['reason']}")
+        _problem(item["message"], item["hint"])
+    now = time.time()
+    waiting = found["waiting"] + found["waiting_channels"] + found["waiting_directories"]
+    _titled("waiting:", waiting)
+    for item in waiting:
+        due = item.get("due_at") or 0.0
+        when = f", {until(due, now)} ({say.when(due)})" if due > now else ""
+        say.line(f"{_name(item)}: {item['reason'] or 'waiting'}{when}")
+        _problem(item["message"], None)
+    over = found["rejected"] + found["refused_directories"]
+    _titled("rejected:", over)
+    for item in over[:MOST]:
+        say.line(f"{_name(item)}: {item['reason']}: {item['message']}")
+    if len(over) > MOST:
+        say.line(f"and {len(over) - MOST} more; `adapterd list ADAPTER` and `adapterd list --directories` show all")
+
+
+def _titled(title: str, items: Sequence[object]) -> None:
+    if items:
+        say.line()
+        say.line(title)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -1,5 +1,6 @@
 """validate: prove adapter directories in their base model by hand. Publishes nothing, asks no daemon."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapterd.cli import say
 from adapterd.cli.exits import Exit, UsageFaultError
+from adapterd.cli.verbs import telling
 from adapterd.cli.verbs.explaining import explain
 from adapterd.cli.verbs.progress import progress
 from adapterd.cli.verbs.settings import PUBLIC, seconds_of
@@ -16,13 +18,22 @@ from adapterd.core import verdict as judge
 from adapterd.core.naming import is_commit, is_hub_id
 from adapterd.core.reasons import BY_CODE, Severity, reason
 from adapterd.core.version import Reason
-from adapterd.ports import BaseModel, DeviceBusy, NotFound, ProbeRequest, WorkerDied
+from adapterd.core.words import losses
+from adapterd.ports import BaseModel, DeviceBusy, NoSuchDevice, NotFound, ProbeRequest, WorkerDied
 from adapterd.roots import read_small
 from adapterd.worker.supervisor import WorkerSupervisor
 
 if TYPE_CHECKING:
     from adapterd.hub.client import HubClient
 
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
+_DIED = {
+    "worker_crashed": "the end of its log says what it did last; another --device or --dtype may spare it that",
+    "worker_timeout": "a longer --deadline; the end of its log says what it did last",
+    "worker_out_of_memory": "a smaller --dtype, another --device, or more memory",
+    "worker_protocol": "the worker is not of this installation; reinstall adapterd",
+}
+"""What to do about a worker that died here, where there is nothing to show and nothing to retry."""
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 _NEEDED = ("torch", "transformers", "peft")
 _FETCH = "`adapterd base fetch ID` downloads it; or name a folder or an id with --base"
@@ -65,8 +76,10 @@ def validate(directories: Sequence[Path], base: str, how: tuple[str, str, str], 
     """Prove each directory; `how` is device, dtype and deadline."""
     device, dtype, deadline = how
     seconds = seconds_of(deadline, "--deadline")
+    if not _DEVICE.fullmatch(device):
+        raise UsageFaultError(f"--device: {device!r} is no device", "one of auto, cpu, cuda, cuda:N, mps")
     if dtype not in _DTYPES:
-        raise UsageFaultError(f"--dtype: {dtype!r}", f"one of {', '.join(_DTYPES)}")
+        raise UsageFaultError(f"--dtype: {dtype!r} is no type", f"one of {', '.join(_DTYPES)}")
     for directory in directories:
         if not directory.is_dir():
             raise NotFound(f"{directory} is no directory", "name adapter directories")
@@ -108,7 +121,11 @@ def _judge(worker: WorkerSupervisor, directory: Path, base: str, request: ProbeR
     try:
         result = worker.probe(replace(request, snapshot=str(directory), base=found))
     except WorkerDied as died:
-        return Judged(directory, "stalled", (reason(died.cause, died.message),), log_tail=died.log_tail)
+        return Judged(
+            directory, "stalled", (reason(died.cause, died.message, _DIED.get(died.cause, "")),), log_tail=died.log_tail
+        )
+    except NoSuchDevice:
+        raise
     except DeviceBusy as busy:
         return Judged(directory, "stalled", (reason("device_busy", busy.message),))
     decided = judge.decide(result.findings, result.measurements, policy.limits)
@@ -170,8 +187,19 @@ def _tell(judged: Judged) -> None:
     for each in judged.warnings:
         say.line(f"  warning, {each.code}: {each.message}")
         say.line(f"  Try: {each.hint}")
-    for name, value in sorted(judged.measurements.items()):
-        say.line(f"  {name:<24} {value:.6g}" if isinstance(value, float) else f"  {name:<24} {value}")
+    measured = judged.measurements
+    if where := " ".join(str(measured[key]) for key in ("device", "dtype") if measured.get(key)):
+        say.line(f"  on {where}")
+    telling.measurements(measured)
     if judged.verdict == "stalled":
-        for text in judged.log_tail.splitlines():
-            say.line(f"  | {text}")
+        telling.tail({"log_tail": judged.log_tail})
+    if judged.verdict == "passed":
+        say.line(f"passed: {_effect(measured)}")
+
+
+def _effect(measured: Mapping[str, Any]) -> str:
+    """What the adapter does, in one sentence."""
+    layers, without = measured.get("modules"), measured.get("modules_without_effect", 0)
+    changes = f"it changes {layers - without} of {layers} layers" if isinstance(layers, int) else "it loads and works"
+    loss = losses(measured.get("loss_base"), measured.get("loss_adapter"))
+    return changes + (f"; loss on the probe texts {loss} with the adapter" if loss else "")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapterd.status import words
+from adapterd.core import words
 from adapterd.status.markup import join, page, tag, text
 
 

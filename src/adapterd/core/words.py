@@ -3,6 +3,24 @@
 import math
 from datetime import UTC, datetime
 
+MEASUREMENTS = (
+    ("loss_base", "loss without"),
+    ("loss_adapter", "loss with"),
+    ("kl", "KL per token"),
+    ("max_dlogit", "largest change of an output"),
+    ("cosine", "cosine of hidden states"),
+    ("effect", "largest weight change"),
+    ("effect_min", "smallest weight change"),
+    ("modules", "layers wrapped"),
+    ("modules_without_effect", "of these without effect"),
+    ("rank", "rank"),
+    ("parameters", "parameters"),
+    ("bytes", "bytes"),
+    ("tokens", "probe tokens"),
+    ("seconds", "seconds"),
+)
+"""What is measured, in the order in which a person reads it: key and words."""
+
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 

@@ -1,0 +1,71 @@
+"""How a version, its reports and its history are told in words."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adapterd.cli import say
+from adapterd.core.words import MEASUREMENTS, number
+
+TAIL = 12
+"""Lines of a worker's log that are told."""
+
+_WIDTH = max(len(words) for _, words in MEASUREMENTS)
+_MOMENTS = ("at", "until", "due_at")
+_WORDS = {"was": "from"}
+
+
+def version(found: Mapping[str, Any]) -> None:
+    """All about one version."""
+    version = found["version"]
+    say.line(f"{version['label']}: {version['stage']}" + (", stalled" if version["stalled"] else ""))
+    if version["reason"]:
+        say.line(f"  {version['reason']}: {version['message']}")
+        say.line(f"  Try: {version['hint']}")
+    named = {**version, "base": found["base"] or version["base"]}
+    for name in ("commit", "identity", "tree", "base", "run", "step"):
+        if named[name] not in (None, ""):
+            say.line(f"{name:<9} {named[name]}")
+    if version["final"]:
+        say.line("final     yes")
+    for sighting in found["sightings"]:
+        say.line(f"seen      {say.when(sighting['seen_at'])}  {Path(sighting['root']) / sighting['path']}")
+    for each in found["reports"]:
+        _report(each)
+    for event in found["events"]:
+        say.line(f"{say.when(event['at'])}  {event['kind']}  {_detail(event['detail'])}".rstrip())
+        tail(event["detail"])
+
+
+def measurements(measured: Mapping[str, Any]) -> None:
+    """What was measured, in the words of the status page."""
+    for key, words in MEASUREMENTS:
+        if key in measured:
+            say.line(f"  {words:<{_WIDTH}}  {number(measured[key])}")
+
+
+def tail(of: Mapping[str, Any]) -> None:
+    """The last words of a worker."""
+    for text in str(of.get("log_tail") or "").splitlines()[-TAIL:]:
+        say.line(f"  | {text}")
+
+
+def _report(report: Mapping[str, Any]) -> None:
+    where = f"{report.get('device', '')} {report.get('dtype', '')}".strip()
+    say.line(f"{say.when(report['at'])}  report: {report.get('verdict')} under policy {report.get('policy')}, {where}")
+    for each in [*report.get("reasons", []), *report.get("warnings", [])]:
+        say.line(f"  {each['code']}: {each['message']}")
+        say.line(f"  Try: {each['hint']}")
+    measurements(report.get("measurements", {}))
+    if report.get("verdict") != "passed":
+        tail(report)
+
+
+def _detail(of: Mapping[str, Any]) -> str:
+    """An event's facts; those that are empty say nothing."""
+    told = [
+        f"{_WORDS.get(key, key)} {say.when(value) if key in _MOMENTS else number(value)}"
+        for key, value in of.items()
+        if key != "log_tail" and value not in (None, "")
+    ]
+    return ", ".join(told)
