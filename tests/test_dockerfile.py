@@ -1,6 +1,7 @@
 """The images' contract, read from the Dockerfile: two targets, no root, no secret, no surprise."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -190,7 +191,7 @@ def test_the_build_sees_only_what_it_copies() -> None:
 
 def test_hadolint_has_nothing_to_say() -> None:
     """The Dockerfile linter is silent, where it is installed."""
-    program = shutil.which("hadolint")
+    program = shutil.which("hadolint", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if program is None:
         pytest.skip("hadolint is not installed")
     answer = subprocess.run([program, DOCKERFILE], capture_output=True, text=True, check=False, timeout=60)

@@ -72,7 +72,7 @@ def test_a_root_inside_the_spool() -> None:
 def test_a_root_beside_the_state_is_fine() -> None:
     """A root in the state directory's parent folder, or in the state directory itself, is no conflict."""
     assert places(config_with(root="~/.local/state/runs"), {}, HOME).state.name == "adapterd"
-    assert places(config_with("state_dir: /work\n", root="/work/train"), {}, HOME).state == Path("/work")
+    assert places(config_with("state_dir: /srv\n", root="/srv/train"), {}, HOME).state == Path("/srv")
 
 
 def test_a_socket_whose_path_is_too_long() -> None:

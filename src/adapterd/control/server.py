@@ -147,7 +147,7 @@ class ControlServer:
                 client.sendall(answer)
         except OSError:
             log.debug("control_client_gone")
-        except Exception:
+        except Exception:  # a client must never end the server
             log.exception("control_client_failed")
         finally:
             self._leave(threading.current_thread())

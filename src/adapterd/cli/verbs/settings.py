@@ -120,7 +120,7 @@ def hub_of(given: Path | None, endpoint: str | None = None) -> Iterator["HubClie
     )
     try:
         yield client
-    except Exception:
+    except Exception:  # raised again; only an interrupt leaves the client open
         client.close()
         raise
     # After Ctrl-C it stays open: the call that was interrupted may hold a lock that closing needs.

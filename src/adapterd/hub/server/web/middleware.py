@@ -88,7 +88,7 @@ class Recorder:
 
         try:
             await self._app(scope, counted, noted)
-        except Exception:
+        except Exception:  # raised again, once it is counted
             if not begun:
                 self._log.add(Record(scope["method"], scope["raw_path"].decode(), 500, arrived))
             raise
