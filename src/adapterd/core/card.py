@@ -56,7 +56,6 @@ class Facts:
     report: Mapping[str, Any]
     checkpoint: str = ""
     parameters: int = 0
-    endpoint: str = ""
     former: int | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
 

@@ -58,14 +58,16 @@ def _wanting(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
     known = {(c.adapter, c.channel): c for c in host.registry.channels()}
     candidates = {o.version for o in host.registry.observations() if o.reason == "unfinished" and o.version}
     wanted = []
-    for adapter in sorted({v.adapter for v in host.registry.versions(stage=Stage.PUBLISHED)}):
-        versions = host.registry.versions(adapter, Stage.PUBLISHED)
+    published: dict[str, list[AdapterVersion]] = {}
+    for version in host.registry.versions(stage=Stage.PUBLISHED):
+        published.setdefault(version.adapter, []).append(version)
+    for adapter, versions in sorted(published.items()):
         standing = (host.registry.repo(adapter) or RepoRecord(adapter)).standing
         for name, channel in host.config.channels.items():
             record = known.get((adapter, name), ChannelRecord(adapter, name))
-            version = channels.wanted(Rule(channel.rule), name, versions, record.highest, standing, candidates)
-            if version is not None:
-                wanted.append((record, version))
+            next_ = channels.wanted(Rule(channel.rule), name, versions, record.highest, standing, candidates)
+            if next_ is not None:
+                wanted.append((record, next_))
     return wanted
 
 
@@ -107,8 +109,9 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
     moved = replace(record, number=number, highest=max(record.highest, number), attempts=0, due_at=0.0)
     moved = replace(moved, reason="", message="", hint="", stalled=False)
     refs = hub.refs(repo)
-    known = repos.standing(hub, host.registry.repo(repo) or RepoRecord(repo), refs)
-    if known.standing_head != (host.registry.repo(repo) or RepoRecord(repo)).standing_head:
+    before = host.registry.repo(repo) or RepoRecord(repo)
+    known = repos.standing(hub, before, refs)
+    if known.standing_head != before.standing_head:
         host.registry.save_repo(known)
         if channel in channels.held(known.standing) or number in channels.yanked(known.standing):
             return record

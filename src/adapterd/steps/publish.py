@@ -78,7 +78,7 @@ def publish(host: Host, claim: Claim) -> Outcome:
         case pub.Finish(number, commit):
             return _finish(host, claim, hub, prepared, view, number, commit)
         case pub.Commit(_, above, anew):
-            return _commit(host, claim, hub, prepared, view, above, anew=anew)
+            return _commit(host, claim, hub, prepared, view, above, intent, anew=anew)
 
 
 def _prepare(host: Host, version: AdapterVersion) -> Prepared:
@@ -105,13 +105,20 @@ def _recorded_base(host: Host, version: AdapterVersion) -> BaseModel | None:
 
 
 def _commit(
-    host: Host, claim: Claim, hub: Hub, prepared: Prepared, view: repos.View, above: int, *, anew: bool
+    host: Host,
+    claim: Claim,
+    hub: Hub,
+    prepared: Prepared,
+    view: repos.View,
+    above: int,
+    stored: Intent | None,
+    *,
+    anew: bool,
 ) -> Outcome:
     version, record = prepared.version, view.record
     if not passed(host, version, prepared.policy):
         return Advanced(Stage.STAGED, {"reason": reason("policy_changed", "validated under an older policy")})
     wanted = judge.policy_id(prepared.policy)
-    stored = host.registry.intent(version.id)
     facts = _facts(host, prepared)
     intent = host.registry.plan(
         claim, above, lambda n: _render(facts, n, wanted), anew=anew or (stored is not None and stored.policy != wanted)
@@ -301,7 +308,6 @@ def _facts(host: Host, prepared: Prepared) -> card.Facts:
         report=validation.report,
         checkpoint=checkpoint,
         parameters=sum(t.elements for header in tensors for t in header),
-        endpoint=host.hub().endpoint,
         former=former or None,
         labels=version.labels,
     )
