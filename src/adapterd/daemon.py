@@ -24,6 +24,7 @@ from adapterd.config import Config, ConfigError, find_token, load, places
 from adapterd.control import ControlServer, Request
 from adapterd.core import verdict as judge
 from adapterd.core.errors import AdapterdError
+from adapterd.core.examples import BadExamplesError
 from adapterd.core.version import Stage
 from adapterd.draining import Draining
 from adapterd.health import Health
@@ -32,7 +33,7 @@ from adapterd.ports import BaseModel
 from adapterd.reconcile import LINE
 from adapterd.sdnotify import Notifier
 from adapterd.steps.host import Host
-from adapterd.steps.validate import policy_of
+from adapterd.steps.validate import examples_of, policy_of, root_of
 from adapterd.wakeups import Calendar, Wake, Watcher
 
 log = logs.get_logger(__name__)
@@ -247,7 +248,12 @@ class Daemon:
         for version in host.registry.versions(stage=Stage.REJECTED):
             rows = host.registry.validations(version.id)
             terms = rows[-1].report.get("policy_terms", {}) if rows else {}
-            today = policy_of(host.config, _same_base(terms))
+            base = _same_base(terms)
+            try:
+                examples = examples_of(host.config, base, root_of(host, version))
+            except BadExamplesError:
+                continue
+            today = policy_of(host.config, base, examples)
             if rows and judge.policy_id(today) != rows[-1].policy:
                 log.warning(
                     "rejected_under_older_policy", version=version.label, hint=f"adapterd retry {version.label}"

@@ -14,6 +14,7 @@ import pytest
 from adapterd.core import card, verdict
 from adapterd.core import publication as pub
 from adapterd.core.adapter import parse_config
+from adapterd.core.examples import digest
 from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.hub.client import HubClient
 from adapterd.hub.server import Account, RunningHub, start
@@ -110,7 +111,7 @@ def facts_of(adapter: str, number: int, payload: Mapping[str, bytes], **changes:
         final=True,
         repairs=({"file": "adapter_config.json", "key": "base_model_name_or_path", "was": "base", "now": "acme/base"},),
     )
-    policy = verdict.Policy("acme/base", "c" * 40, verdict.texts_digest(()), 64)
+    policy = verdict.Policy("acme/base", "c" * 40, digest(()), 64)
     found = ProbeResult(
         (), {"effect": 0.01, "loss_base": 3.5, "loss_adapter": 2.5}, "cpu", "float32", {"peft": "0.21.2"}
     )

@@ -8,6 +8,7 @@ import peft
 import pytest
 import transformers
 
+from adapterd.core.examples import Example
 from adapterd.core.verdict import Limits, decide
 from adapterd.ports import ProbeResult
 from adapterd.worker.supervisor import WorkerSupervisor
@@ -97,7 +98,7 @@ def test_a_tiny_change_is_told_from_none_even_in_bfloat16(llama: Any, adapter: B
 
 def test_the_limits_reach_the_probe_texts(probe: Probe, good: Path) -> None:
     """Other texts, fewer tokens."""
-    numbers = probe(good, texts=("one two three four five",), tokens=3).measurements
+    numbers = probe(good, examples=(Example("one two three four five"),), tokens=3).measurements
     assert (numbers["texts"], numbers["tokens"]) == (1, 3)
 
 

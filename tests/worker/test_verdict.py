@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapterd.core.probetexts import TEXTS
+from adapterd.core.examples import BUILT_IN, Example, digest
 from adapterd.core.reasons import BY_CODE, Severity, reason
 from adapterd.core.verdict import (
     VALIDATOR_VERSION,
@@ -19,13 +19,12 @@ from adapterd.core.verdict import (
     jsonable,
     policy_id,
     report,
-    texts_digest,
 )
 from adapterd.core.version import Reason
 from adapterd.ports import ProbeResult
 
 FINE = {"effect": 0.01, "effect_min": 0.001, "modules": 8, "max_dlogit": 0.5, "loss_base": 3.0, "loss_adapter": 2.5}
-POLICY = Policy("org/base", "0" * 40, texts_digest(()), 64)
+POLICY = Policy("org/base", "0" * 40, digest(()), 64)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +59,7 @@ def test_limits_decide_over_numbers(
 
 def test_rejections_outweigh_stalls_and_stand_first() -> None:
     """Whatever a person might settle, the bytes stay refused."""
-    stall, reject, warn = reason("unsupported_task", "a"), reason("non_finite", "b"), reason("channel_held", "c")
+    stall, reject, warn = reason("base_unknown", "a"), reason("non_finite", "b"), reason("channel_held", "c")
     assert decide([stall, reject, warn], FINE, Limits()).verdict == "rejected"
     assert decide([stall, reject, warn], FINE, Limits()).reasons == (reject, stall)
     assert decide([stall], FINE, Limits()).verdict == "stalled"
@@ -90,7 +89,7 @@ def test_a_policy_is_named_by_everything_that_can_change_a_verdict() -> None:
         POLICY,
         Policy("org/other", POLICY.revision, POLICY.texts, 64),
         Policy("org/base", "1" * 40, POLICY.texts, 64),
-        Policy("org/base", POLICY.revision, texts_digest(("other",)), 64),
+        Policy("org/base", POLICY.revision, digest((Example("other"),)), 64),
         Policy("org/base", POLICY.revision, POLICY.texts, 32),
         Policy("org/base", POLICY.revision, POLICY.texts, 64, Limits(max_loss=3.0)),
         Policy("org/base", POLICY.revision, POLICY.texts, 64, devices=("cpu",)),
@@ -100,13 +99,13 @@ def test_a_policy_is_named_by_everything_that_can_change_a_verdict() -> None:
     names = [policy_id(policy) for policy in variants]
     assert len(set(names)) == len(variants)
     assert all(len(name) == 16 and int(name, 16) >= 0 for name in names)
-    assert policy_id(Policy("org/base", "0" * 40, texts_digest(()), 64)) == names[0]
+    assert policy_id(Policy("org/base", "0" * 40, digest(()), 64)) == names[0]
 
 
 def test_no_texts_means_the_built_in_ones() -> None:
     """Naming them or leaving them out is the same policy; their wording is not in it."""
-    assert texts_digest(()) == texts_digest(TEXTS)
-    assert len({*TEXTS}) == len(TEXTS) >= 6
+    assert digest(()) == digest(BUILT_IN)
+    assert len({*BUILT_IN}) == len(BUILT_IN) >= 6
 
 
 def test_the_report_is_plain_json_without_nan() -> None:

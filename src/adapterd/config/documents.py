@@ -54,7 +54,10 @@ def _example_lines(model: type[BaseModel], indent: str, *, live: bool) -> Iterat
             yield ""
         yield from _comment(field, shape, indent)
         inner = shape.model or (shape.item.model if shape.item is not None else None)
-        if get_origin(shape.core) is Mapping:
+        if get_origin(shape.core) is Mapping and field.examples:
+            pairs = ", ".join(f'"{key}": {value}' for key, value in field.examples[0].items())
+            yield f"{indent}#{name}: {{{pairs}}}"
+        elif get_origin(shape.core) is Mapping:
             yield f"{indent}#{name}:"
             default = field.get_default(call_default_factory=True, validated_data={})
             for key, value in default.items():

@@ -29,6 +29,7 @@ from adapterd.config.kinds import (
 )
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
+Engine = Literal["peft", "transformers", "vllm", "sglang", "lorax"]
 
 
 class Section(BaseModel):
@@ -116,6 +117,19 @@ class Root(Section):
         description="Base model of every adapter under this root, whatever the trainer wrote.",
         examples=["HuggingFaceTB/SmolLM2-135M"],
     )
+    probes: AbsolutePath | None = Field(
+        default=None,
+        description="JSONL file of probe examples for the adapters under this root: `prompt` alone, with `completion`,"
+        " or with `label`. It goes before that of the base model. Its wording is never published.",
+        examples=["/etc/adapterd/probes/support.jsonl"],
+    )
+    trained_on: tuple[AbsolutePath, ...] = Field(
+        default=(),
+        max_length=8,
+        description="Folders of adapters that are merged into the base, in this order, before validation: what the"
+        " adapters under this root were trained on top of.",
+        examples=[["/models/adapters/sft"]],
+    )
     network: AutoBool = Field(
         default="auto",
         description="Treat as a network file system (no events, longer quiet time); auto: look at the mount.",
@@ -143,6 +157,30 @@ class BaseModelEntry(Section):
     )
     dtype: DType = Field(default="auto", description="Type its weights are loaded in; auto: the base's own.")
     fetch: bool = Field(default=False, description="Download it when it is not on this host.")
+    probes: AbsolutePath | None = Field(
+        default=None,
+        description="JSONL file of probe examples for the adapters of this base.",
+        examples=["/etc/adapterd/probes/smollm2.jsonl"],
+    )
+    device_map: Literal["auto", "balanced", "sequential"] | None = Field(
+        default=None,
+        description="Spread it over several devices, as transformers does; none: it lies on one device.",
+        examples=["auto"],
+    )
+    max_memory: Mapping[str, Size] = Field(
+        default_factory=dict,
+        description="With `device_map`: the most that it may take, by device (`cpu`, or the number of a GPU).",
+        examples=[{"0": "20GiB", "cpu": "60GiB"}],
+    )
+    quantization: Literal["int8", "nf4", "nf4-double", "fp4"] | None = Field(
+        default=None,
+        description="Load it quantised by bitsandbytes, which must be installed; manifest and card say on which variant"
+        " an adapter passed.",
+        examples=["nf4"],
+    )
+    trust_remote_code: bool = Field(
+        default=False, description="Let code from its own folder run in the worker, where its architecture needs it."
+    )
 
 
 class Limits(Section):
@@ -160,6 +198,27 @@ class Limits(Section):
     min_effect: float = Field(
         default=0.0, ge=0, description="An adapter must change the weights by more than this, relative to their size."
     )
+    max_effect: float = Field(
+        default=10.0,
+        gt=0,
+        description="An adapter may change the median layer by no more than this, relative to the layer's own size.",
+    )
+    expected_loss_tolerance: float = Field(
+        default=0.25,
+        gt=0,
+        description="Nats by which the loss may differ from what the run's adapterd.yaml expects (`expect.loss`).",
+    )
+
+
+class Gate(Section):
+    """A check of one's own, run on the frozen copy after the probes; no token is in its environment."""
+
+    command: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] = Field(
+        description="Program and arguments; `{snapshot}` is the folder of the frozen copy. A JSON object on its"
+        " standard output goes into the report; any exit code but 0 refuses the version.",
+        examples=[["/opt/checks/evaluate", "{snapshot}"]],
+    )
+    timeout: Duration = Field(default=600.0, gt=0, description="Longest time it may take.")
 
 
 class Validation(Section):
@@ -181,6 +240,27 @@ class Validation(Section):
     limits: Limits = Field(default=Limits(), description=Limits.__doc__)
     deadline: Duration = Field(
         default=600.0, gt=0, description="Longest time for one validation; then the worker is killed."
+    )
+    max_wait: Duration = Field(
+        default=900.0,
+        ge=0,
+        description="How long a version waits for each busy device of the list before the next one may be used.",
+    )
+    too_large: Literal["stall", "structural"] = Field(
+        default="stall",
+        description="What becomes of an adapter whose base no listed device can ever hold: wait for a person, or pass"
+        " on files, keys and shapes alone, which manifest and card then say.",
+    )
+    gates: tuple[Gate, ...] = Field(default=(), max_length=16, description=Gate.__doc__)
+    require_engines: Annotated[tuple[Engine, ...], AfterValidator(checks.distinct)] = Field(
+        default=(),
+        description="Serving engines that must take an adapter, or it is refused; for the others the report warns.",
+        examples=[["vllm"]],
+    )
+    convert_pickle: bool = Field(
+        default=False,
+        description="Convert an adapter that was saved as a pickle alone into safetensors, in a process of its own"
+        " that unpickles tensors only; false: such an adapter is refused.",
     )
     idle_exit: Duration = Field(
         default=300.0, ge=0, description="Idle time after which the worker ends and gives all its memory back."

@@ -89,7 +89,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("head_missing", "validate", _R, "the classification head is not in the file, so that each load has a random one; set task_type, or modules_to_save"),
     Entry("logits_unchanged", "validate", _W, "the weights change but the probe texts' outputs do not in this dtype: an early checkpoint, or probe texts that never reach it"),
     Entry("loss_not_lower", "validate", _W, "on the probe texts the loss is not lower with the adapter; the probe texts may not be of its domain"),
-    Entry("unsupported_task", "validate", _S, "adapterd validates CAUSAL_LM, SEQ_CLS and FEATURE_EXTRACTION; other tasks stay staged"),
+    Entry("unsupported_task", "validate", _R, "no class of transformers fits this task and base model, so that no loader could attach the adapter; set task_type when training"),
     Entry("unsupported_peft", "validate", _R, "the installed PEFT does not know this adapter type or these config keys; upgrade peft on the training host"),
     Entry("worker_crashed", "validate", _S, "the validation worker died; see the log tail in `adapterd show`, then `adapterd retry`"),
     Entry("worker_timeout", "validate", _S, "raise validation.deadline, or see why the worker hangs in `adapterd show`; then `adapterd retry`"),
@@ -99,6 +99,31 @@ TABLE: tuple[Entry, ...] = (
     Entry("device_busy", "validate", _T, "no configured device has room now; training goes first"),
     Entry("snapshot_damaged", "validate", _S, "the snapshot in the spool is not what was copied; check the disk, then `adapterd sync DIR`"),
     Entry("tokens_out_of_range", "validate", _R, "tokens were added to the tokenizer, but neither base nor file has embeddings for them; resize the embeddings before training, and save them"),
+    Entry("key_prefix", "validate", _R, "the keys fit once a prefix is taken out or put in: save the unwrapped model (torch.compile, DDP and named adapters leave such traces)"),
+    Entry("partial_rows", "validate", _R, "the same share of rows is zero in every module: one rank's part of an FSDP2 save; gather the full state dict before saving"),
+    Entry("zeroed_pages", "validate", _R, "whole pages of the file are zero: it was written while the disk was full, or restored in part; save or copy it again"),
+    Entry("absurd_values", "validate", _R, "values far outside what training gives: a flipped bit, a wrong scale, or a diverged run"),
+    Entry("dtype_mismatch", "validate", _R, "the file holds whole numbers where the adapter has fractions: it was quantised or cast on the way; save it as it was trained"),
+    Entry("effect_too_large", "validate", _R, "the adapter changes most layers by more than their own size: a wrong alpha or scale, or a diverged run; raise validation.limits.max_effect if it is meant"),
+    Entry("modules_without_effect", "validate", _W, "some of the wrapped layers are not changed: frozen on purpose, or lost on the way"),
+    Entry("not_exercised", "validate", _W, "text probes never run these modules: the verdict says nothing about them"),
+    Entry("structural_only", "validate", _W, "no listed device can hold the base model: keys, shapes and values were checked, no forward pass was made"),
+    Entry("base_differs", "validate", _S, "the base model on this host is not the one that the adapter was trained on; put the right one there, or correct what names it, then `adapterd retry`"),
+    Entry("composition_unverified", "validate", _W, "it was trained on its base and other adapters, which are not configured: roots[].trained_on names them"),
+    Entry("loss_unlike_expected", "validate", _R, "the loss is not what the run's adapterd.yaml expects: the wrong base, a wrong alpha or scaling, or probes that are not those of the run"),
+    Entry("loss_above_training", "validate", _W, "on the probes the loss is far above what the trainer measured last: the wrong base, a wrong scaling, or probes of another kind than the training data"),
+    Entry("loss_above_former", "validate", _W, "the loss is well above that of the version before; promotion rules may hold it back"),
+    Entry("loss_worse_than_chance", "validate", _W, "with the adapter the model does worse on the probe texts than guessing: narrow training does that, and so does a wrong scale"),
+    Entry("gate_refused", "validate", _R, "a command of validation.gates said no; its last lines say why"),
+    Entry("gate_failed", "validate", _S, "a command of validation.gates did not end in time, or could not be started; correct it, then `adapterd retry`"),
+    Entry("engine_refuses", "validate", _R, "an engine of validation.require_engines would not serve this adapter; train another kind, or drop the requirement"),
+    Entry("engine_warning", "validate", _W, "a serving engine would not take it, or not as it was trained; see the engines in the report"),
+    Entry("bad_probes", "validate", _S, "correct the file of probes: one JSON object a line, with prompt, and completion or label; then `adapterd retry`"),
+    Entry("device_missing", "validate", _S, "this host has none of the devices under validation.devices; name one that is there, then `adapterd retry`"),
+    Entry("device_too_small", "validate", _S, "no listed device can ever hold the base model: list a larger one, a device_map or a quantization, or set validation.too_large: structural; then `adapterd retry`"),
+    Entry("misplaced", "validate", _S, "adapter and base layers ended on different devices: change base_models[].device_map or max_memory, then `adapterd retry`"),
+    Entry("remote_code", "validate", _S, "the base model needs code of its own to load: read it, then set base_models[].trust_remote_code: true, and `adapterd retry`"),
+    Entry("conversion_failed", "settle", _R, "the pickle could not be read as plain tensors; save with safe_serialization=True"),
     # publish
     Entry(
         "policy_changed", "publish", _T, "the configuration changed what a pass means; it is validated again"
@@ -131,6 +156,23 @@ TABLE: tuple[Entry, ...] = (
 # fmt: on
 
 BY_CODE = {entry.code: entry for entry in TABLE}
+
+WAIVABLE = frozenset(
+    {
+        "absurd_values",
+        "effect_too_large",
+        "engine_refuses",
+        "gate_refused",
+        "loss_too_high",
+        "loss_unlike_expected",
+        "no_effect",
+        "output_non_finite",
+        "partial_rows",
+        "tokens_out_of_range",
+        "zeroed_pages",
+    }
+)
+"""What a person may set aside for one version: judgements. Integrity, pickles and the wrong base never are."""
 
 
 def reason(code: str, message: str, hint: str = "") -> Reason:

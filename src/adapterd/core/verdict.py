@@ -29,36 +29,77 @@ Measurements, each absent where it was not taken, and stable by name:
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from adapterd.core.probetexts import TEXTS
-from adapterd.core.reasons import BY_CODE, Severity, reason
+from adapterd.core.reasons import BY_CODE, WAIVABLE, Severity, reason
 from adapterd.core.version import Reason
 
-VALIDATOR_VERSION = 1
+VALIDATOR_VERSION = 2
 """Grows with every change to the probes that can change a verdict; it is part of the policy."""
 
 REPORT_SCHEMA = 1
+
+_FAR = 0.5
+"""Nats per token by which losses on the same texts differ when something is wrong, and not by chance."""
+_LABELS = "adapterd.yaml"
+_IS_NOT_MERGED = "is not merged into the base here"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a measurement may be; None means that it is only recorded.
 
-    `max_loss_increase` is in nats over the base's own loss. An adapter must change the weights by more than
-    `min_effect`, relative to their size.
+    `max_loss_increase` is in nats over the base's own loss. An adapter must change some layer by more than `min_effect`
+    and the median layer by no more than `max_effect`, relative to their size. `expected_loss_tolerance` is in nats.
     """
 
     max_loss: float | None = None
     max_loss_increase: float | None = None
     min_effect: float = 0.0
+    max_effect: float = 10.0
+    expected_loss_tolerance: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What something recorded says about the adapter, to hold the measurements against; None or empty: nothing does.
+
+    Attributes:
+        loss: what the run's ``adapterd.yaml`` expects on the probes (`expect.loss`), in nats per token.
+        trained_loss: what the trainer measured last, from its ``trainer_state.json``.
+        former: name of the version before, as in ``v3``; `former_loss` is what was measured of it on the same probes.
+        own_probes: whether the probes are of the user's choice, so that a trainer's loss can be compared with them.
+        fingerprint: of the base model that it was trained on, from the labels; `fingerprint_here` is that of the one
+            that it was measured in.
+        composed: adapters that the labels say it was trained on top of.
+        composed_here: whether adapters that it was trained on top of are configured.
+    """
+
+    loss: float | None = None
+    trained_loss: float | None = None
+    former: str = ""
+    former_loss: float | None = None
+    own_probes: bool = False
+    fingerprint: str = ""
+    fingerprint_here: str = ""
+    composed: tuple[str, ...] = ()
+    composed_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules that a verdict belongs to. Two policies with the same id mean the same."""
+    """The rules that a verdict belongs to. Two policies with the same id mean the same.
+
+    Attributes:
+        texts: digest of the probe examples (`core.examples.digest`).
+        variant: how the base is quantised and spread, empty for neither.
+        trained_on: digests of the adapters that are merged into the base first.
+        gates: the commands that must say yes.
+        engines: the serving engines that must take it.
+        structural: whether keys and shapes are enough where no device can hold the base.
+    """
 
     base: str
     revision: str
@@ -68,6 +109,11 @@ class Policy:
     devices: tuple[str, ...] = ("auto",)
     dtype: str = "auto"
     validator: int = VALIDATOR_VERSION
+    variant: str = ""
+    trained_on: tuple[str, ...] = ()
+    gates: tuple[tuple[str, ...], ...] = ()
+    engines: tuple[str, ...] = ()
+    structural: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +158,15 @@ class Measured(Protocol):
         """The last of the worker's output."""
         ...
 
+    @property
+    def level(self) -> str:
+        """``full`` or ``structural``."""
+        ...
 
-def texts_digest(texts: Sequence[str]) -> str:
-    """Name a set of probe texts without giving them away; no texts means the built-in ones."""
-    return hashlib.sha256(_canonical(list(texts or TEXTS)).encode()).hexdigest()
+    @property
+    def golden(self) -> Mapping[str, Any] | None:
+        """Golden outputs, or None."""
+        ...
 
 
 def policy_id(policy: Policy) -> str:
@@ -123,17 +174,27 @@ def policy_id(policy: Policy) -> str:
     return hashlib.sha256(_canonical(asdict(policy)).encode()).hexdigest()[:16]
 
 
-def decide(findings: Sequence[Reason], measurements: Mapping[str, Any], limits: Limits) -> Verdict:
-    """Weigh what the worker found, and hold what it measured against the limits.
+def decide(
+    findings: Sequence[Reason],
+    measurements: Mapping[str, Any],
+    limits: Limits,
+    expected: Expected | None = None,
+    waived: Collection[str] = (),
+) -> Verdict:
+    """Weigh what was found, hold what was measured against the limits, and against what something recorded expects.
 
-    A rejection outweighs a stall: whatever a person might settle, these bytes stay refused under this policy.
+    A rejection outweighs a stall: whatever a person might settle, these bytes stay refused under this policy. Codes
+    in `waived` that may be waived count as warnings.
     """
     found = [*findings, *_against_limits({f.code for f in findings}, measurements, limits)]
-    rejecting = tuple(f for f in found if BY_CODE[f.code].severity is Severity.REJECT)
-    warnings = tuple(f for f in found if BY_CODE[f.code].severity is Severity.WARN)
-    others = tuple(f for f in found if f not in rejecting and f not in warnings)
+    if expected is not None:
+        found += against_expected(measurements, expected, limits)
+    aside = WAIVABLE.intersection(waived)
+    warning = [f for f in found if BY_CODE[f.code].severity is Severity.WARN or f.code in aside]
+    rejecting = [f for f in found if BY_CODE[f.code].severity is Severity.REJECT and f not in warning]
+    others = [f for f in found if f not in rejecting and f not in warning]
     decision = "rejected" if rejecting else "stalled" if others else "passed"
-    return Verdict(decision, rejecting + others, warnings)
+    return Verdict(decision, (*rejecting, *others), tuple(warning))
 
 
 def first_of(reasons: Sequence[Reason]) -> Reason:
@@ -149,7 +210,7 @@ def report(
     policy: Policy,
     measured: Measured,
     *,
-    level: str = "full",
+    engines: Mapping[str, Any] | None = None,
     waivers: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Everything that was found, measured and decided, as plain JSON without NaN or Inf."""
@@ -157,7 +218,7 @@ def report(
         {
             "schema": REPORT_SCHEMA,
             "verdict": verdict.verdict,
-            "level": level,
+            "level": measured.level,
             "reasons": [asdict(r) for r in verdict.reasons],
             "warnings": [asdict(w) for w in verdict.warnings],
             "waivers": list(waivers),
@@ -170,6 +231,8 @@ def report(
             "dtype": measured.dtype,
             "versions": measured.versions,
             "log_tail": measured.log_tail,
+            "golden": measured.golden,
+            "engines": engines,
         }
     )
     return document
@@ -200,6 +263,38 @@ def _against_limits(found: set[str], measurements: Mapping[str, Any], limits: Li
         )
     reasons += _losses(measurements, limits)
     return [r for r in reasons if r.code not in found]
+
+
+def against_expected(measurements: Mapping[str, Any], expected: Expected, limits: Limits) -> list[Reason]:
+    """What a recorded expectation says against the measurements."""
+    found = []
+    wanted, here = expected.fingerprint, expected.fingerprint_here
+    if wanted and here and not here.startswith(wanted):
+        text = f"it was trained on a base with fingerprint {wanted[:16]}, the one on this host has {here[:16]}"
+        found.append(reason("base_differs", text))
+    if expected.composed and not expected.composed_here:
+        text = f"it was trained on top of {', '.join(expected.composed)}, which {_IS_NOT_MERGED}"
+        found.append(reason("composition_unverified", text))
+    loss, base = _number(measurements, "loss_adapter"), _number(measurements, "loss_base")
+    if loss is None:
+        return found
+    if expected.loss is not None and abs(loss - expected.loss) > limits.expected_loss_tolerance:
+        text = (
+            f"the loss is {loss:.3f} nats per token, {_LABELS} expects {expected.loss:.3f}, "
+            f"tolerance {limits.expected_loss_tolerance:g}"
+        )
+        found.append(reason("loss_unlike_expected", text))
+    if expected.own_probes and expected.trained_loss is not None and base is not None:
+        # Training texts are learnt by heart in part, so a higher loss on others is usual: half of the way is no alarm.
+        reached, promised = base - loss, base - expected.trained_loss
+        if promised > _FAR and reached < promised / 2:
+            trained = expected.trained_loss
+            text = f"the trainer last measured {trained:.3f}; the probes give {loss:.3f}, the base alone {base:.3f}"
+            found.append(reason("loss_above_training", text))
+    if expected.former_loss is not None and loss > expected.former_loss + _FAR:
+        text = f"the loss is {loss:.3f} nats per token, that of {expected.former} was {expected.former_loss:.3f}"
+        found.append(reason("loss_above_former", text))
+    return found
 
 
 def _no_effect(effect: float, measurements: Mapping[str, Any], limits: Limits) -> Reason:

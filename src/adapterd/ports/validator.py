@@ -4,33 +4,63 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from adapterd.core.examples import Example
 from adapterd.core.version import Reason
 
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """A base model at hand: its Hub id (or ``""``), exact commit (or ``"local"``), folder, and dtype to load it in."""
+    """A base model at hand, and how it is loaded.
+
+    Attributes:
+        id: its Hub id, or an empty string.
+        revision: its exact commit, or ``local``.
+        path: the folder it lies in.
+        dtype: type to load it in; ``auto`` is its own.
+        device_map: ``auto``, ``balanced`` or ``sequential`` to spread it over devices; empty for one device.
+        max_memory: most bytes it may take by device, as in ``{"0": ..., "cpu": ...}``; with `device_map` alone.
+        quantization: keyword arguments of transformers' BitsAndBytesConfig; empty for none.
+        trained_on: folders of adapters that were merged into it, in this order, before the adapter was trained.
+        trust_remote_code: whether code of its own folder may run, in the worker alone.
+    """
 
     id: str
     revision: str
     path: str
     dtype: str = "auto"
+    device_map: str = ""
+    max_memory: Mapping[str, int] = field(default_factory=dict)
+    quantization: Mapping[str, Any] = field(default_factory=dict)
+    trained_on: tuple[str, ...] = ()
+    trust_remote_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequest:
     """What the worker shall measure: one snapshot in one base model on one device.
 
-    `seconds` is the deadline for the whole of it, including the load of the base model.
+    Attributes:
+        devices: in order of preference; the next one is tried when those before it had no room for `max_wait`.
+        examples: what the passes are made on; none means the built-in texts.
+        tokens: of each example that are used.
+        seconds: deadline for the whole of it, including the load of the base model.
+        waited: seconds that the version has waited for a device so far.
+        max_wait: seconds to wait for each device before the next of the list may be used.
+        structural: whether keys and shapes are enough where no listed device could ever hold the base.
+        golden: golden outputs of a published version (`core.golden`), to be produced again and compared with.
     """
 
     snapshot: str
     base: BaseModel
     devices: tuple[str, ...] = ("auto",)
     dtype: str = "auto"
-    texts: tuple[str, ...] = ()
+    examples: tuple[Example, ...] = ()
     tokens: int = 64
     seconds: float = 600.0
+    waited: float = 0.0
+    max_wait: float = 0.0
+    structural: bool = False
+    golden: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +74,8 @@ class ProbeResult:
         versions: library name to version.
         base_fingerprint: digest of the base's config and weight files.
         log_tail: the last lines that the worker wrote to stdout and stderr.
+        level: ``full``, or ``structural`` where no pass was made since no device can hold the base.
+        golden: golden outputs on the built-in texts (`core.golden`); None where none were made.
     """
 
     findings: tuple[Reason, ...]
@@ -53,6 +85,8 @@ class ProbeResult:
     versions: Mapping[str, str] = field(default_factory=dict)
     base_fingerprint: str = ""
     log_tail: str = ""
+    level: str = "full"
+    golden: Mapping[str, Any] | None = None
 
 
 class Validator(Protocol):

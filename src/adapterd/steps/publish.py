@@ -16,6 +16,7 @@ from adapterd.core import adapter as ad
 from adapterd.core import card
 from adapterd.core import publication as pub
 from adapterd.core import verdict as judge
+from adapterd.core.examples import BadExamplesError
 from adapterd.core.publication import Expected
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Advanced, Outcome, Refused, Stage, Stalled
@@ -38,7 +39,7 @@ from adapterd.roots import SettleError, header_of
 from adapterd.spool import Snapshot
 from adapterd.steps import repo as repos
 from adapterd.steps.host import Host
-from adapterd.steps.validate import base_of, passed, policy_of, root_of, superseding
+from adapterd.steps.validate import base_of, examples_of, passed, policy_of, root_of, superseding
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,11 @@ def _prepare(host: Host, version: AdapterVersion) -> Prepared:
         if recorded is None:
             raise
         base = recorded
-    return Prepared(version, snapshot, base, policy_of(host.config, base))
+    try:
+        examples = examples_of(host.config, base, root_of(host, version))
+    except BadExamplesError as error:
+        raise SettleError("bad_probes", str(error)) from error
+    return Prepared(version, snapshot, base, policy_of(host.config, base, examples))
 
 
 def _recorded_base(host: Host, version: AdapterVersion) -> BaseModel | None:

@@ -4,12 +4,14 @@ Its one side effect is a worker process; nothing outside changes, so it may be d
 dies is never a rejection.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from adapterd.bases import BaseMissingError, base_license, locate
 from adapterd.config import Config, Root
 from adapterd.core import verdict as judge
+from adapterd.core.examples import MAX_BYTES, BadExamplesError, Example, digest, parse_examples
 from adapterd.core.naming import is_commit
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Advanced, Outcome, Reason, Refused, Stage, Stalled, Waiting
@@ -40,11 +42,15 @@ def validate(host: Host, claim: Claim) -> Outcome:
         return Stalled(reason(error.code, error.message, error.hint))
     if changed := _series_changed(host, version, snapshot, base):
         return Stalled(changed)
-    policy = policy_of(host.config, base)
+    try:
+        examples = examples_of(host.config, base, root)
+    except BadExamplesError as error:
+        return Stalled(reason("bad_probes", str(error)))
+    policy = policy_of(host.config, base, examples)
     if passed(host, version, policy):
         return _bound(host, version, snapshot, base, Advanced(Stage.VALIDATED))
     try:
-        result = host.validator.probe(_request(host.config, snapshot, base))
+        result = host.validator.probe(_request(host.config, snapshot, base, examples))
     except WorkerDied as died:
         if version.reason != DIED_ONCE:
             raise Transient(died.message, died.hint, code=DIED_ONCE) from died
@@ -147,19 +153,46 @@ def _bound(host: Host, version: AdapterVersion, snapshot: Snapshot, base: BaseMo
     return outcome
 
 
-def policy_of(config: Config, base: BaseModel) -> judge.Policy:
+def policy_of(config: Config, base: BaseModel, examples: Sequence[Example] = ()) -> judge.Policy:
     """The rules under which a verdict would be reached now."""
     rules = config.validation
-    limits = judge.Limits(rules.limits.max_loss, rules.limits.max_loss_increase, rules.limits.min_effect)
+    limits = judge.Limits(
+        rules.limits.max_loss,
+        rules.limits.max_loss_increase,
+        rules.limits.min_effect,
+        rules.limits.max_effect,
+        rules.limits.expected_loss_tolerance,
+    )
     return judge.Policy(
         base=base.id or "local",
         revision=base.revision,
-        texts=judge.texts_digest(rules.probe_texts),
+        texts=digest(examples),
         tokens=rules.probe_tokens,
         limits=limits,
         devices=rules.devices,
         dtype=_dtype(config, base),
+        gates=tuple(gate.command for gate in rules.gates),
+        engines=rules.require_engines,
+        structural=rules.too_large == "structural",
     )
+
+
+def examples_of(config: Config, base: BaseModel, root: Root | None) -> tuple[Example, ...]:
+    """The probe examples: those of the root, else of the base, else the configured texts, else none for the built-in.
+
+    Raises BadExamplesError where a file of them cannot be read.
+    """
+    entry = next((e for e in config.base_models if e.id == base.id), None)
+    path = (root.probes if root else None) or (entry.probes if entry else None)
+    if path is None:
+        return tuple(Example(text) for text in config.validation.probe_texts)
+    try:
+        with path.open("rb") as file:
+            return parse_examples(file.read(MAX_BYTES + 1))
+    except OSError as error:
+        raise BadExamplesError(f"{path} cannot be read: {error.strerror or error}") from error
+    except BadExamplesError as error:
+        raise BadExamplesError(f"{path}: {error}") from error
 
 
 def _dtype(config: Config, base: BaseModel) -> str:
@@ -175,14 +208,16 @@ def passed(host: Host, version: AdapterVersion, policy: judge.Policy) -> bool:
     )
 
 
-def _request(config: Config, snapshot: Snapshot, base: BaseModel) -> ProbeRequest:
+def _request(config: Config, snapshot: Snapshot, base: BaseModel, examples: tuple[Example, ...]) -> ProbeRequest:
     rules = config.validation
     return ProbeRequest(
         snapshot=str(snapshot.payload),
         base=base,
         devices=rules.devices,
         dtype=_dtype(config, base),
-        texts=rules.probe_texts,
+        examples=examples,
         tokens=rules.probe_tokens,
         seconds=rules.deadline,
+        max_wait=rules.max_wait,
+        structural=rules.too_large == "structural",
     )

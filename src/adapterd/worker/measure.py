@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from adapterd.core.adapter import CONFIG
-from adapterd.core.probetexts import TEXTS
+from adapterd.core.examples import BUILT_IN
 from adapterd.core.reasons import reason
 from adapterd.core.version import Reason
 from adapterd.ports import ProbeRequest, ProbeResult
@@ -200,7 +200,10 @@ class Bench:
         own, of_base = self._tokenizer(case.snapshot), self._tokenizer(folder, gguf_file(folder))
         if own is not None and own is not of_base:
             case.token_limit = max(own.get_vocab().values(), default=-1) + 1
-        texts, pad = case.request.texts or TEXTS, base.model.config.pad_token_id
+        texts, pad = (
+            tuple(e.prompt + e.completion for e in case.request.examples or BUILT_IN),
+            base.model.config.pad_token_id,
+        )
         return encode(own or of_base, texts, case.request.tokens, base.rows, pad)
 
     def _tokenizer(self, folder: Path, gguf: str | None = None) -> Any:  # noqa: ANN401 - transformers' tokenizer, or None

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from adapterd.core.examples import Example
 from adapterd.core.verdict import jsonable
 from adapterd.core.version import Reason
 from adapterd.ports import BaseModel, ProbeRequest, ProbeResult
 
-PROTOCOL = 1
+PROTOCOL = 2
 LONGEST_LINE = 8 * 2**20
 """A line longer than this is no message of ours; a result is some kilobytes."""
 
@@ -63,8 +64,11 @@ def read_request(message: Mapping[str, Any]) -> ProbeRequest:
         raise BadMessage(f"protocol {message.get('protocol')!r}, this worker speaks {PROTOCOL}")
     try:
         fields = dict(message["request"])
-        fields["base"] = BaseModel(**fields["base"])
-        fields["devices"], fields["texts"] = tuple(fields["devices"]), tuple(fields["texts"])
+        base = dict(fields["base"])
+        base["trained_on"] = tuple(base["trained_on"])
+        fields["base"] = BaseModel(**base)
+        fields["devices"] = tuple(fields["devices"])
+        fields["examples"] = tuple(Example(**example) for example in fields["examples"])
         return ProbeRequest(**fields)
     except (KeyError, TypeError) as exc:
         raise BadMessage(f"no request: {exc}") from exc

@@ -15,6 +15,7 @@ from adapterd.cli.verbs.progress import progress
 from adapterd.cli.verbs.settings import PUBLIC, seconds_of
 from adapterd.core import adapter as ad
 from adapterd.core import verdict as judge
+from adapterd.core.examples import digest
 from adapterd.core.naming import is_commit, is_hub_id
 from adapterd.core.reasons import BY_CODE, Severity, reason
 from adapterd.core.version import Reason
@@ -113,7 +114,7 @@ def _judge(worker: WorkerSupervisor, directory: Path, base: str, request: ProbeR
     policy = judge.Policy(
         base=found.id or "local",
         revision=found.revision,
-        texts=judge.texts_digest(request.texts),
+        texts=digest(request.examples),
         tokens=request.tokens,
         devices=request.devices,
         dtype=request.dtype,
