@@ -13,6 +13,7 @@ from adapterd import log as logs
 from adapterd.config import Config, ConfigError, Places, find_token, load, places
 from adapterd.config.checks import root_conflict
 from adapterd.core.errors import AdapterdError
+from adapterd.fingerprints import Digests
 from adapterd.instance import new_instance, publisher_id, read_instance
 from adapterd.ports import Registry
 from adapterd.registry import acquire, open_registry, prepare
@@ -50,9 +51,10 @@ def hub_of(config: Config, environ: Mapping[str, str], home: Path) -> "HubClient
     return HubClient(hub.endpoint, value, xet=xet, ca_file=hub.ca_file, proxy=hub.proxy, deadline=hub.deadline)
 
 
-def worker_of(config: Config) -> WorkerSupervisor:
-    """The worker's supervisor of a configuration."""
-    return WorkerSupervisor(threads=config.validation.threads, idle_exit=config.validation.idle_exit)
+def worker_of(config: Config, digests: Digests | None = None) -> WorkerSupervisor:
+    """The worker's supervisor of a configuration; `digests` are those of base files that are known already."""
+    rules = config.validation
+    return WorkerSupervisor(threads=rules.threads, idle_exit=rules.idle_exit, digests=digests)
 
 
 class Once:
@@ -114,17 +116,19 @@ def make_folder(folder: Path) -> None:
 
 def host_of(config: Config, at: Places, registry: Registry, publisher: str) -> Host:
     """The host of a configuration over an open registry."""
+    digests = Digests(at.digests)
     return Host(
         config=config,
         registry=registry,
         hub=Once(lambda: hub_of(config, os.environ, Path.home())),
-        validator=worker_of(config),
+        validator=worker_of(config, digests),
         spool=Spool(at.spool),
         publisher=publisher,
         clock=time.time,
         monotonic=time.monotonic,
         user=pwd.getpwuid(os.getuid()).pw_name,
         index=at.index,
+        digests=digests,
     )
 
 

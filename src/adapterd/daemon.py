@@ -228,7 +228,7 @@ class Daemon:
             old.config.validation.threads,
             old.config.validation.idle_exit,
         ):
-            changes["validator"] = worker_of(config)
+            changes["validator"] = worker_of(config, old.digests)
         with self._swapping:
             self._host = replace(old, **changes)
         if self._host.validator is not old.validator:

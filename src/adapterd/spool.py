@@ -299,13 +299,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def weights_bytes(folder: Path) -> int:
-    """Size in bytes of the weight files in a model's folder."""
-    total = 0
-    with suppress(OSError), os.scandir(folder) as listing:
-        for entry in listing:
-            if entry.name.endswith((".safetensors", ".bin", ".gguf")) and entry.is_file():
-                total += entry.stat().st_size
-    return total

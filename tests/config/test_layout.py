@@ -24,6 +24,7 @@ def test_defaults_of_a_bare_environment() -> None:
     assert found.index == state / "index.json"
     assert found.instance == state / "instance.json"
     assert found.audit == state / "audit.jsonl"
+    assert found.digests == state / "hashes.json"
     assert found.lock == state / "registry.db.lock"
     assert found.socket == state / "run/control.sock"
 

@@ -12,7 +12,7 @@ import pytest
 
 from adapterd.core import adapter as ad
 from adapterd.roots import TEMPLATES, SettleError, entries_of
-from adapterd.spool import Snapshot, Spool, weights_bytes
+from adapterd.spool import Snapshot, Spool
 from helpers.adapters import weights, write_adapter
 
 ADAPTER = "acme/support"
@@ -284,11 +284,3 @@ def test_a_copy_that_the_system_cuts_short(
         "    print(error.code, [str(p) for p in spool.path.rglob('*') if p.is_file()])\n"
     )
     assert done.stdout.strip() == "spool_unwritable []", done.stderr
-
-
-def test_weights_of_a_base_model(tmp_path: Path) -> None:
-    """The size of a base is that of its weight files; a folder that is gone has none."""
-    (tmp_path / "model.safetensors").write_bytes(bytes(10))
-    (tmp_path / "config.json").write_bytes(bytes(10))
-    assert weights_bytes(tmp_path) == 10
-    assert weights_bytes(tmp_path / "gone") == 0

@@ -23,6 +23,7 @@ class Places:
         index: the public index document, beside the registry.
         instance: who this publisher is; apart from the registry, so that it tells when that is missing.
         audit: the append-only log of what people and the daemon did.
+        digests: what is known of the files of base models, so that they are not hashed again.
         socket: the control socket.
         lock: held by whoever writes the registry.
     """
@@ -33,6 +34,7 @@ class Places:
     index: Path
     instance: Path
     audit: Path
+    digests: Path
     socket: Path
     lock: Path
 
@@ -53,6 +55,7 @@ def places(config: Config, environ: Mapping[str, str], home: Path) -> Places:
         index=registry.with_name("index.json"),
         instance=state / "instance.json",
         audit=state / "audit.jsonl",
+        digests=state / "hashes.json",
         socket=runtime / "control.sock",
         lock=registry.with_name(f"{registry.name}.lock"),
     )

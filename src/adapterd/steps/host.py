@@ -1,10 +1,11 @@
 """What every step is given: the ports, the configuration, the clock. No step reaches around it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapterd.config import Config, Root
+from adapterd.fingerprints import Digests
 from adapterd.ports import Hub, Registry, Validator
 from adapterd.spool import Spool
 
@@ -20,6 +21,7 @@ class Host:
         monotonic: seconds on a clock that never jumps.
         user: name of the user that trains here, for naming templates.
         index: where ``index.json`` lies.
+        digests: of the files of base models.
     """
 
     config: Config
@@ -32,6 +34,7 @@ class Host:
     monotonic: Callable[[], float]
     user: str
     index: Path
+    digests: Digests = field(default_factory=Digests)
 
     def root(self, path: str) -> Root | None:
         """The configured root of this path; None where the configuration no longer has it."""

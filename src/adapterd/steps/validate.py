@@ -15,9 +15,10 @@ from adapterd.core.examples import MAX_BYTES, BadExamplesError, Example, digest,
 from adapterd.core.naming import is_commit
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Advanced, Outcome, Reason, Refused, Stage, Stalled, Waiting
+from adapterd.fingerprints import weight_bytes
 from adapterd.ports import BaseModel, Claim, DeviceBusy, ProbeRequest, ProbeResult, Transient, Validation, WorkerDied
 from adapterd.roots import SettleError
-from adapterd.spool import Snapshot, weights_bytes
+from adapterd.spool import Snapshot
 from adapterd.steps.host import Host
 from adapterd.steps.settle import ASKED
 
@@ -65,7 +66,7 @@ def _decided(
     host: Host, version: AdapterVersion, policy: judge.Policy, base: BaseModel, result: ProbeResult
 ) -> Outcome:
     folder = Path(base.path)
-    of_base = {"base_bytes": weights_bytes(folder), "base_license": base_license(folder)}
+    of_base = {"base_bytes": weight_bytes(folder), "base_license": base_license(folder)}
     result = replace(result, measurements={**result.measurements, **of_base})
     decided = judge.decide(result.findings, result.measurements, policy.limits)
     report = judge.report(decided, policy, result)

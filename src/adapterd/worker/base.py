@@ -1,6 +1,5 @@
 """The resident base model: found out about, loaded once, fingerprinted, and kept warm for the next adapter."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import torch
 import transformers
 from transformers.models.auto import modeling_auto
 
+from adapterd import fingerprints
 from adapterd.ports import BaseModel
 from adapterd.worker.outputs import Batch, Outputs
 from adapterd.worker.standing import Standing
@@ -26,7 +26,7 @@ _ARCHITECTURES = (
     (SEQ_CLS, modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES),
     (FEATURES, modeling_auto.MODEL_MAPPING_NAMES),
 )
-_WEIGHTS = (".safetensors", ".bin", ".gguf")
+weight_bytes = fingerprints.weight_bytes
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -130,31 +130,9 @@ def load(key: BaseKey) -> ResidentBase:
     return ResidentBase(key, model, Standing(model), names, frozenset(loading["missing_keys"]))
 
 
-def weight_bytes(folder: Path) -> int:
-    """Size of its weight files, for an estimate of what it needs."""
-    return sum(path.stat().st_size for path in _files(folder) if path.suffix in _WEIGHTS)
-
-
 def fingerprint(base: BaseModel, hashes: dict[str, str]) -> str:
     """Digest of the base's config and weight files; `hashes` keeps those of files that have not changed since."""
-    digest = hashlib.sha256()
-    for path in _files(Path(base.path)):
-        stat = path.stat()
-        identity = f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
-        if identity not in hashes:
-            with path.open("rb") as file:
-                hashes[identity] = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.name} {stat.st_size} {hashes[identity]}\n".encode())
-    return digest.hexdigest()
-
-
-def _files(folder: Path) -> list[Path]:
-    """Give config and weight files, by name; the safetensors alone where both kinds lie there."""
-    weights = [path for suffix in _WEIGHTS for path in folder.glob(f"*{suffix}")]
-    if any(path.suffix == ".safetensors" for path in weights):
-        weights = [path for path in weights if path.suffix == ".safetensors"]
-    config = [path for path in (folder / "config.json",) if path.exists()]
-    return sorted([*config, *weights], key=lambda path: path.name)
+    return fingerprints.fingerprint(Path(base.path), hashes)
 
 
 def _architectures(folder: Path) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adapterd.core.reasons import BY_CODE
+from adapterd.fingerprints import Digests
 from adapterd.ports import DeviceBusy, NoSuchDevice, ProbeRequest, ProbeResult, WorkerDied
 from adapterd.worker.child import Child, GoneError, OverdueError
 from adapterd.worker.environment import worker_environment
@@ -41,6 +42,7 @@ class WorkerSupervisor:
         clock: Callable[[], float] = time.monotonic,
         command: Sequence[str] = COMMAND,
         environ: Mapping[str, str] | None = None,
+        digests: Digests | None = None,
     ) -> None:
         """Start nothing yet.
 
@@ -50,6 +52,7 @@ class WorkerSupervisor:
             clock: monotonic seconds.
             command: the worker's command line, to which its options are added.
             environ: the environment to choose from; the process's own where None.
+            digests: of base files, for every worker to know; kept in memory alone where None.
         """
         self._threads = threads
         self._idle_exit = idle_exit
@@ -59,7 +62,7 @@ class WorkerSupervisor:
         self._child: Child | None = None
         self._idle_since = 0.0
         self._requests = 0
-        self._hashes: dict[str, str] = {}
+        self._digests = digests or Digests()
         self._doing = ""
         self._in_flight = False
 
@@ -103,7 +106,7 @@ class WorkerSupervisor:
         self._requests += 1
         self._doing = "starting"
         try:
-            child.send(pack(request_message(self._requests, _absolute(request), self._hashes)), deadline)
+            child.send(pack(request_message(self._requests, _absolute(request), self._digests.known())), deadline)
             while True:
                 result = self._take(unpack(child.receive(deadline)), child)
                 if result is not None:
@@ -142,7 +145,7 @@ class WorkerSupervisor:
             raise BadMessage(f"event {event!r} for request {message.get('id')!r}")
         if event == "result":
             result = read_result(message, child.log())
-            self._hashes.update(message.get("hashes") or {})
+            self._digests.learn(message.get("hashes") or {})
             return result
         if event == "busy" and message.get("absent"):
             raise NoSuchDevice(str(message.get("message", "")), _ABSENT)
