@@ -19,6 +19,7 @@ from typing import Any
 from adapterd import log as logs
 from adapterd import operate
 from adapterd.audit import AuditLog, Entry
+from adapterd.bases import BaseMissingError, configured, recorded
 from adapterd.compose import Once, SetupError, hub_of, make_folder, opened, worker_of
 from adapterd.config import Config, ConfigError, find_token, load, places
 from adapterd.control import ControlServer, Request
@@ -29,7 +30,6 @@ from adapterd.core.version import Stage
 from adapterd.draining import Draining
 from adapterd.health import Health
 from adapterd.lanes import Exports, Intake, Lane, Steps, coming
-from adapterd.ports import BaseModel
 from adapterd.reconcile import LINE
 from adapterd.sdnotify import Notifier
 from adapterd.steps.host import Host
@@ -248,12 +248,14 @@ class Daemon:
         for version in host.registry.versions(stage=Stage.REJECTED):
             rows = host.registry.validations(version.id)
             terms = rows[-1].report.get("policy_terms", {}) if rows else {}
-            base = _same_base(terms)
+            root = root_of(host, version)
+            was = recorded(terms)
+            base = configured(was.id, was.revision, "", host.config, root)
             try:
-                examples = examples_of(host.config, base, root_of(host, version))
-            except BadExamplesError:
+                examples = examples_of(host.config, base, root)
+                today = policy_of(host.config, base, examples, host.digests)
+            except (BadExamplesError, BaseMissingError):
                 continue
-            today = policy_of(host.config, base, examples)
             if rows and judge.policy_id(today) != rows[-1].policy:
                 log.warning(
                     "rejected_under_older_policy", version=version.label, hint=f"adapterd retry {version.label}"
@@ -302,14 +304,6 @@ class Daemon:
         for server in self._servers:
             server.stop()
         log.info("daemon_stopped", in_hand=[lane.name for lane in self._lanes if lane.is_alive()])
-
-
-def _same_base(terms: Mapping[str, Any]) -> BaseModel:
-    """The base model that a recorded policy was about."""
-    base = str(terms.get("base", ""))
-    return BaseModel(
-        "" if base == "local" else base, str(terms.get("revision", "")), "", str(terms.get("dtype", "auto"))
-    )
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -14,6 +14,7 @@ from adapterd.core import naming
 from adapterd.core import publication as pub
 from adapterd.core.errors import AdapterdError
 from adapterd.core.index import render
+from adapterd.core.trainerstate import is_loss
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.log import get_logger
 from adapterd.ports import AddBytes, ChannelRecord, Conflict, Draft, Hub, NotFound, Refs, RemoteFile, RepoRecord
@@ -209,6 +210,7 @@ def _restore(
         task=str(peft.get("task") or ""),
         fingerprint="",
         labels=provenance.get("labels", {}),
+        trained={name: float(value) for name, value in provenance.get("trained", {}).items() if is_loss(value)},
     )
     host.registry.restore(draft, number, commit, host.clock())
 

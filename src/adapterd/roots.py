@@ -15,13 +15,11 @@ from adapterd.core import adapter as ad
 from adapterd.core.adapter import Entry, Kind
 from adapterd.core.errors import AdapterdError
 from adapterd.core.settling import Look
+from adapterd.core.trainerstate import TrainerState, parse_state
 
 TEMPLATES = "additional_chat_templates"
 MAX_TEXT = 32 * 1024 * 1024
 """Text files up to this size are read whole."""
-
-LARGEST_STEP = 2**53
-"""What any reader of JSON takes as a whole number."""
 
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 _DENIED = (errno.EACCES, errno.EPERM)
@@ -269,18 +267,13 @@ def _identity(kind: str, info: os.stat_result) -> str:
     return f"{kind}:{info.st_ino}:{info.st_mtime_ns}"
 
 
-def trainer_step(folder: Path, *, named: bool) -> int | None:
-    """The step that a run's trainer_state.json names; that of a `named` sub-folder lies in the folder around it."""
+def trainer_state(folder: Path, *, named: bool) -> TrainerState:
+    """What a run's trainer_state.json says; that of a `named` sub-folder lies in the folder around it."""
     for at in (folder, folder.parent) if named else (folder,):
         data = read_if_there(at, ad.STATE, MAX_TEXT)
         if data is not None:
-            try:
-                step = json.loads(data).get("global_step")
-            except (ValueError, AttributeError, RecursionError):
-                return None
-            whole = isinstance(step, int) and not isinstance(step, bool) and 0 <= step < LARGEST_STEP
-            return step if whole else None
-    return None
+            return parse_state(data)
+    return TrainerState()
 
 
 def _held(folder: Path, entries: Sequence[Entry]) -> bool:

@@ -33,7 +33,7 @@ def use(root: Path, freeze: Freeze) -> None:
     for folder in roots.walk(root, 4).folders:
         at = root / folder.path
         look = roots.look(at, roots.entries_of(at), checkpoint=True)
-        roots.trainer_step(at, named=True)
+        roots.trainer_state(at, named=True)
         assert look.whole
         freeze(at)
 

@@ -223,8 +223,8 @@ def test_the_trainers_step(tmp_path: Path, text: str, step: int | None) -> None:
     """The step is a whole number that a registry can hold, or none."""
     folder = write_adapter(tmp_path / "run" / "policy")
     (tmp_path / "run" / ad.STATE).write_text(text)
-    assert roots.trainer_step(folder, named=True) == step
-    assert roots.trainer_step(folder, named=False) is None
+    assert roots.trainer_state(folder, named=True).step == step
+    assert roots.trainer_state(folder, named=False).step is None
 
 
 def test_walk_while_folders_vanish(tmp_path: Path) -> None:

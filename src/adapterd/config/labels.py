@@ -67,16 +67,29 @@ class BaseLabel(Section):
     )
     fingerprint: Line | None = Field(
         default=None,
-        description="Any digest of the base that the training script knows; recorded as it is.",
-        examples=["sha256:5891b5b522d5df08"],
+        description="What `adapterd base fingerprint DIR` prints for the base that the run was trained on, or its first"
+        " 16 digits or more, with or without `adapterd:` before it: validated in no other. Any other digest is recorded"
+        " as it is.",
+        examples=["adapterd:5891b5b522d5df08"],
+    )
+    adapters: Lines = Field(
+        default=(),
+        description="Adapters that the run was trained on top of, by name. Unless `roots[].trained_on` says where they"
+        " lie, the report warns that the composition is unverified.",
+        examples=[["acme/support-sft"]],
     )
 
 
 class Expectation(Section):
-    """What the training script measured; recorded, for readers to compare with what validation measures."""
+    """What validation must measure, so that a wrong base or a wrong scaling is seen."""
 
     loss: float | None = Field(
-        default=None, ge=0, description="The loss that the training script measured at the end.", examples=[1.25]
+        default=None,
+        ge=0,
+        description="The loss with the adapter on the probes of validation, in nats per token. One that differs by"
+        " more than `validation.limits.expected_loss_tolerance` refuses the adapter. The loss of training or of"
+        " another evaluation set does not belong here.",
+        examples=[1.25],
     )
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from adapterd.core.quantized import upstream
+
 if TYPE_CHECKING:
     from mmap import mmap
 
@@ -302,10 +304,15 @@ def repair_base(data: bytes, hub_id: str) -> tuple[bytes, tuple[dict[str, Any], 
     config = parse_config(data)
     if config.base == hub_id:
         return data, ()
+    copy = bool(upstream(config.base))
+    # Of a quantised copy the whole id is told, since it says how the adapter was trained.
+    was = config.base if copy else config.base.rstrip("/").rsplit("/", 1)[-1]
+    records: list[dict[str, Any]] = [{"file": CONFIG, "key": "base_model_name_or_path", "was": was, "now": hub_id}]
     fields = {**config.fields, "base_model_name_or_path": hub_id}
-    was = config.base.rstrip("/").rsplit("/", 1)[-1]
-    record = {"file": CONFIG, "key": "base_model_name_or_path", "was": was, "now": hub_id}
-    return json.dumps(fields, indent=2, sort_keys=True).encode(), (record,)
+    if copy and config.revision:  # a commit of the copy's repo; the original has no such one
+        records.append({"file": CONFIG, "key": "revision", "was": config.revision, "now": None})
+        fields["revision"] = None
+    return json.dumps(fields, indent=2, sort_keys=True).encode(), tuple(records)
 
 
 def vouched(marker: bytes, entries: Sequence[Entry]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from adapterd.core.adapter import IDENTITY_ALGORITHM, AdapterConfig, digest_of
 from adapterd.core.naming import serving_name
 from adapterd.core.publication import Trailers, with_trailers
+from adapterd.core.variants import Variant, parse
 from adapterd.core.version import AdapterVersion
 
 SCHEMA = 1
@@ -68,7 +69,7 @@ class Facts:
 def manifest(facts: Facts, number: int) -> bytes:
     """Render ``adapterd.json``, schema 1 (docs/reference/manifest.md)."""
     version, config, report = facts.version, facts.config, facts.report
-    fields = config.fields
+    fields, variant = config.fields, _variant(report)
     document = {
         "schema": SCHEMA,
         "adapter": version.adapter,
@@ -81,7 +82,11 @@ def manifest(facts: Facts, number: int) -> bytes:
             "id": facts.base.id,
             "revision": facts.base.revision,
             "fingerprint": facts.base.fingerprint,
-            "variant": {"dtype": report.get("dtype", ""), "quantization": None, "device_map": None},
+            "variant": {
+                "dtype": report.get("dtype", ""),
+                "quantization": variant.quantization or None,
+                "device_map": variant.device_map or None,
+            },
         },
         "peft": {
             "type": config.peft_type,
@@ -103,6 +108,7 @@ def manifest(facts: Facts, number: int) -> bytes:
             "intake": version.intake,
             "repairs": [dict(repair) for repair in version.repairs],
             "labels": dict(facts.labels),
+            "trained": dict(version.trained),
         },
         "policy": facts.policy,
         "report": {
@@ -112,6 +118,21 @@ def manifest(facts: Facts, number: int) -> bytes:
         "serving_name": serving_name(version.adapter, number, version.identity),
     }
     return (json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _variant(report: Mapping[str, Any]) -> Variant:
+    """How the base was quantised and spread, by the policy of the report."""
+    terms = report.get("policy_terms")
+    return parse(str(terms.get("variant", ""))) if isinstance(terms, Mapping) else Variant()
+
+
+def _where(report: Mapping[str, Any]) -> str:
+    """Device, type and variant of the base, as a person would say them."""
+    variant = _variant(report)
+    spread = f"spread over devices ({variant.device_map})" if variant.device_map else ""
+    quantised = f"base quantised to {variant.quantization}" if variant.quantization else ""
+    said = (report.get("device", ""), report.get("dtype", ""), quantised, spread)
+    return ", ".join(str(each) for each in said if each)
 
 
 def _names(value: object) -> object:
@@ -161,7 +182,7 @@ def block(facts: Facts, number: int) -> str:
         ("adapter", _kind(facts.config)),
         ("size", f"{_size(facts.bytes)}{share}"),
         ("from", f"`{source(facts)}`"),
-        ("validated on", f"{report.get('device', '')}, {report.get('dtype', '')}"),
+        ("validated on", _where(report)),
         *_measured_rows(measured),
     ]
     rows += [("note", str(w.get("message", ""))) for w in report.get("warnings") or () if isinstance(w, Mapping)]

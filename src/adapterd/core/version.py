@@ -56,6 +56,7 @@ class AdapterVersion:
         final: whether any sighting was a final save.
         labels: what the run's ``adapterd.yaml`` said, as plain JSON values.
         repairs: what the snapshot's config says differently from the source.
+        trained: the trainer's last `loss` and `eval_loss`, where its state file says them.
         number: the version's number once one is reserved; its tag is ``v<number>``.
         commit: the 40-character commit once published.
         due_at: when the version moves next, seconds since the epoch.
@@ -87,6 +88,7 @@ class AdapterVersion:
     stalled: bool = False
     created_at: float = 0.0
     updated_at: float = 0.0
+    trained: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:

@@ -40,7 +40,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A new snapshot, on its way to become an adapter version."""
+    """A new snapshot, on its way to become an adapter version; `trained` as in `core.version`."""
 
     adapter: str
     identity: str
@@ -57,6 +57,7 @@ class Draft:
     fingerprint: str
     labels: Mapping[str, Any] = field(default_factory=dict)
     repairs: tuple[Mapping[str, Any], ...] = ()
+    trained: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

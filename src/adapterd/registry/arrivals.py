@@ -178,7 +178,8 @@ def _insert(
 ) -> int:
     last = select(func.coalesce(func.max(versions.c.intake), 0) + 1).scalar_subquery()
     facts = {
-        name: getattr(draft, name) for name in ("identity", "tree", "base", "run", "step", "final", "labels", "repairs")
+        name: getattr(draft, name)
+        for name in ("identity", "tree", "base", "run", "step", "final", "labels", "repairs", "trained")
     }
     new = insert(versions).values(
         adapter=adapter,
@@ -204,15 +205,13 @@ def _sight(conn: Connection, version_id: int, draft: Draft, at: float) -> bool:
 
 
 def _enrich(conn: Connection, known: AdapterVersion, draft: Draft, at: float) -> None:
-    """Let a further sighting tell what earlier ones did not: that it is final, which step it was."""
+    """Let a further sighting tell what earlier ones did not: that it is final, its step, what the trainer measured."""
     history.append(conn, known.id, at, "sighted", root=draft.root, path=draft.path, final=draft.final)
     step = draft.step if known.step is None else known.step
-    if (known.final or draft.final, step) == (known.final, known.step):
+    told = {"final": known.final or draft.final, "step": step, "trained": known.trained or draft.trained}
+    if all(getattr(known, name) == value for name, value in told.items()):
         return
-    own = versions.c
-    conn.execute(
-        update(versions).where(own.id == known.id).values(final=known.final or draft.final, step=step, updated_at=at)
-    )
+    conn.execute(update(versions).where(versions.c.id == known.id).values(**told, updated_at=at))
     if known.stage is Stage.PUBLISHED:
         history.changed(conn)
 

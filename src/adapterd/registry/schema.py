@@ -34,9 +34,10 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every schema there was, oldest first; the last is the one that this program writes."""
 
 _ESCAPED = re.compile(r"\\(\\|u[0-9a-f]{4})")
@@ -149,6 +150,7 @@ versions = Table(
     Column("stalled", Boolean, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+    Column("trained", Json, nullable=False, server_default=text("'{}'")),
     UniqueConstraint("adapter", "identity"),
     CheckConstraint("stage IN ('staged', 'validated', 'published', 'rejected', 'superseded')", name="stage"),
     CheckConstraint("(stage = 'published') = (\"commit\" IS NOT NULL)", name="published_has_commit"),

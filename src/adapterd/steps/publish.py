@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapterd.bases import BaseMissingError
+from adapterd.bases import BaseMissingError, recorded
 from adapterd.core import adapter as ad
 from adapterd.core import card
 from adapterd.core import publication as pub
@@ -97,7 +97,7 @@ def _prepare(host: Host, version: AdapterVersion) -> Prepared:
         examples = examples_of(host.config, base, root_of(host, version))
     except BadExamplesError as error:
         raise SettleError("bad_probes", str(error)) from error
-    return Prepared(version, snapshot, base, policy_of(host.config, base, examples))
+    return Prepared(version, snapshot, base, policy_of(host.config, base, examples, host.digests))
 
 
 def _recorded_base(host: Host, version: AdapterVersion) -> BaseModel | None:
@@ -105,8 +105,7 @@ def _recorded_base(host: Host, version: AdapterVersion) -> BaseModel | None:
     rows = [v for v in host.registry.validations(version.id) if v.tree == version.tree and v.verdict == "passed"]
     if not rows:
         return None
-    terms = rows[-1].report["policy_terms"]
-    return BaseModel("" if terms["base"] == "local" else terms["base"], terms["revision"], "", terms["dtype"])
+    return recorded(rows[-1].report["policy_terms"], root_of(host, version))
 
 
 def _commit(

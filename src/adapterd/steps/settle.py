@@ -173,9 +173,7 @@ def _tidy(host: Host, version: AdapterVersion, draft: Draft) -> None:
 
 def _draft(found: Found, adapter: str, snapshot: Snapshot, written: str, look: settling.Look) -> Draft:
     at = found.at
-    step = at.checkpoint
-    if step is None:
-        step = roots.trainer_step(found.directory, named=bool(at.name))
+    said = roots.trainer_state(found.directory, named=bool(at.name))
     return Draft(
         adapter=adapter,
         identity=snapshot.identity,
@@ -184,7 +182,7 @@ def _draft(found: Found, adapter: str, snapshot: Snapshot, written: str, look: s
         path=found.folder.path,
         run=at.run if at.run != "." else Path(found.root.path).name,
         checkpoint=at.checkpoint,
-        step=step,
+        step=said.step if at.checkpoint is None else at.checkpoint,
         final=at.final,
         base=written,
         peft_type=snapshot.config.peft_type,
@@ -192,6 +190,7 @@ def _draft(found: Found, adapter: str, snapshot: Snapshot, written: str, look: s
         fingerprint=look.fingerprint,
         labels=found.labels.record(),
         repairs=snapshot.repairs,
+        trained=said.losses,
     )
 
 
@@ -202,14 +201,15 @@ def sidecar(
     said: dict[str, object] = {
         "schema": 1,
         "intake": None,
-        **{name: getattr(draft, name) for name in Draft.__slots__ if name not in ("labels", "repairs")},
+        **{name: getattr(draft, name) for name in Draft.__slots__ if name not in ("labels", "repairs", "trained")},
         "labels": dict(draft.labels),
+        "trained": dict(draft.trained),
         "repairs": [dict(repair) for repair in draft.repairs],
         "sightings": [asdict(sighting) for sighting in sightings],
     }
     if version is not None:
         first = {"labels": dict(version.labels), "repairs": [dict(repair) for repair in version.repairs]}
-        said |= {"intake": version.intake, "final": version.final, **first}
+        said |= {"intake": version.intake, "final": version.final, "trained": dict(version.trained), **first}
     return said
 
 

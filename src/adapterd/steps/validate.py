@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from adapterd.bases import BaseMissingError, base_license, locate
+from adapterd.bases import BaseMissingError, base_license, composition, locate, variant_of
 from adapterd.config import Config, Root
 from adapterd.core import verdict as judge
 from adapterd.core.examples import MAX_BYTES, BadExamplesError, Example, digest, parse_examples
 from adapterd.core.naming import is_commit
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Advanced, Outcome, Reason, Refused, Stage, Stalled, Waiting
-from adapterd.fingerprints import weight_bytes
+from adapterd.fingerprints import Digests, weight_bytes
 from adapterd.ports import BaseModel, Claim, DeviceBusy, ProbeRequest, ProbeResult, Transient, Validation, WorkerDied
 from adapterd.roots import SettleError
 from adapterd.spool import Snapshot
@@ -47,7 +47,10 @@ def validate(host: Host, claim: Claim) -> Outcome:
         examples = examples_of(host.config, base, root)
     except BadExamplesError as error:
         return Stalled(reason("bad_probes", str(error)))
-    policy = policy_of(host.config, base, examples)
+    try:
+        policy = policy_of(host.config, base, examples, host.digests)
+    except BaseMissingError as error:
+        return Stalled(reason(error.code, error.message, error.hint))
     if passed(host, version, policy):
         return _bound(host, version, snapshot, base, Advanced(Stage.VALIDATED))
     try:
@@ -111,6 +114,7 @@ def base_of(host: Host, version: AdapterVersion, snapshot: Snapshot, root: Root 
         host.config,
         host.hub,
         root,
+        host.digests,
     )
 
 
@@ -154,8 +158,13 @@ def _bound(host: Host, version: AdapterVersion, snapshot: Snapshot, base: BaseMo
     return outcome
 
 
-def policy_of(config: Config, base: BaseModel, examples: Sequence[Example] = ()) -> judge.Policy:
-    """The rules under which a verdict would be reached now."""
+def policy_of(
+    config: Config, base: BaseModel, examples: Sequence[Example] = (), digests: Digests | None = None
+) -> judge.Policy:
+    """The rules under which a verdict would be reached now.
+
+    Raises BaseMissingError where an adapter that is merged into the base first is not there.
+    """
     rules = config.validation
     limits = judge.Limits(
         rules.limits.max_loss,
@@ -172,6 +181,8 @@ def policy_of(config: Config, base: BaseModel, examples: Sequence[Example] = ())
         limits=limits,
         devices=rules.devices,
         dtype=_dtype(config, base),
+        variant=variant_of(base),
+        trained_on=composition(base, digests),
         gates=tuple(gate.command for gate in rules.gates),
         engines=rules.require_engines,
         structural=rules.too_large == "structural",
