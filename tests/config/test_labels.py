@@ -101,7 +101,10 @@ def test_the_record_holds_what_was_said() -> None:
         (b"- a\n", "adapterd.yaml:1: found a list; expected a section with adapter, publish,"),
         (b"adapter: my adapter\n", "adapterd.yaml:1: adapter: found 'my adapter'"),
         (b"publish: later\n", "adapterd.yaml:1: publish: found 'later'; expected true or false"),
-        (b"base: org/base\n", "adapterd.yaml:1: base: found 'org/base'; expected a section with revision and"),
+        (
+            b"base: org/base\n",
+            "adapterd.yaml:1: base: found 'org/base'; expected a section with revision, fingerprint and adapters",
+        ),
         (b"base:\n  revision: main\n", "adapterd.yaml:2: base.revision: found 'main'; expected a commit of 40"),
         (b"expect: {loss: low}\n", "adapterd.yaml:1: expect.loss: found 'low'; expected a number, at least 0"),
         (b"expect: {loss: nan}\n", "adapterd.yaml:1: expect.loss: found 'nan'"),

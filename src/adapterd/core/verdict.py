@@ -33,6 +33,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from adapterd.core.expected import Expected, against_expected, number
 from adapterd.core.reasons import BY_CODE, WAIVABLE, Severity, reason
 from adapterd.core.version import Reason
 
@@ -40,11 +41,6 @@ VALIDATOR_VERSION = 2
 """Grows with every change to the probes that can change a verdict; it is part of the policy."""
 
 REPORT_SCHEMA = 1
-
-_FAR = 0.5
-"""Nats per token by which losses on the same texts differ when something is wrong, and not by chance."""
-_LABELS = "adapterd.yaml"
-_IS_NOT_MERGED = "is not merged into the base here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +56,6 @@ class Limits:
     min_effect: float = 0.0
     max_effect: float = 10.0
     expected_loss_tolerance: float = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What something recorded says about the adapter, to hold the measurements against; None or empty: nothing does.
-
-    Attributes:
-        loss: what the run's ``adapterd.yaml`` expects on the probes (`expect.loss`), in nats per token.
-        trained_loss: what the trainer measured last, from its ``trainer_state.json``.
-        former: name of the version before, as in ``v3``; `former_loss` is what was measured of it on the same probes.
-        own_probes: whether the probes are of the user's choice, so that a trainer's loss can be compared with them.
-        fingerprint: of the base model that it was trained on, from the labels; `fingerprint_here` is that of the one
-            that it was measured in.
-        composed: adapters that the labels say it was trained on top of.
-        composed_here: whether adapters that it was trained on top of are configured.
-    """
-
-    loss: float | None = None
-    trained_loss: float | None = None
-    former: str = ""
-    former_loss: float | None = None
-    own_probes: bool = False
-    fingerprint: str = ""
-    fingerprint_here: str = ""
-    composed: tuple[str, ...] = ()
-    composed_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +158,7 @@ def decide(
     """
     found = [*findings, *_against_limits({f.code for f in findings}, measurements, limits)]
     if expected is not None:
-        found += against_expected(measurements, expected, limits)
+        found += against_expected(measurements, expected, limits.expected_loss_tolerance)
     aside = WAIVABLE.intersection(waived)
     warning = [f for f in found if BY_CODE[f.code].severity is Severity.WARN or f.code in aside]
     rejecting = [f for f in found if BY_CODE[f.code].severity is Severity.REJECT and f not in warning]
@@ -252,7 +222,7 @@ def jsonable(value: Any) -> Any:  # noqa: ANN401 - any JSON value in, any JSON v
 def _against_limits(found: set[str], measurements: Mapping[str, Any], limits: Limits) -> list[Reason]:
     """What the numbers say that no probe has said yet."""
     reasons: list[Reason] = []
-    effect, change = _number(measurements, "effect"), _number(measurements, "max_dlogit")
+    effect, change = number(measurements, "effect"), number(measurements, "max_dlogit")
     if effect is not None and effect <= limits.min_effect:
         reasons.append(_no_effect(effect, measurements, limits))
     elif effect is None and change == 0:  # a kind without a weight change of its own: its outputs must move
@@ -263,38 +233,6 @@ def _against_limits(found: set[str], measurements: Mapping[str, Any], limits: Li
         )
     reasons += _losses(measurements, limits)
     return [r for r in reasons if r.code not in found]
-
-
-def against_expected(measurements: Mapping[str, Any], expected: Expected, limits: Limits) -> list[Reason]:
-    """What a recorded expectation says against the measurements."""
-    found = []
-    wanted, here = expected.fingerprint, expected.fingerprint_here
-    if wanted and here and not here.startswith(wanted):
-        text = f"it was trained on a base with fingerprint {wanted[:16]}, the one on this host has {here[:16]}"
-        found.append(reason("base_differs", text))
-    if expected.composed and not expected.composed_here:
-        text = f"it was trained on top of {', '.join(expected.composed)}, which {_IS_NOT_MERGED}"
-        found.append(reason("composition_unverified", text))
-    loss, base = _number(measurements, "loss_adapter"), _number(measurements, "loss_base")
-    if loss is None:
-        return found
-    if expected.loss is not None and abs(loss - expected.loss) > limits.expected_loss_tolerance:
-        text = (
-            f"the loss is {loss:.3f} nats per token, {_LABELS} expects {expected.loss:.3f}, "
-            f"tolerance {limits.expected_loss_tolerance:g}"
-        )
-        found.append(reason("loss_unlike_expected", text))
-    if expected.own_probes and expected.trained_loss is not None and base is not None:
-        # Training texts are learnt by heart in part, so a higher loss on others is usual: half of the way is no alarm.
-        reached, promised = base - loss, base - expected.trained_loss
-        if promised > _FAR and reached < promised / 2:
-            trained = expected.trained_loss
-            text = f"the trainer last measured {trained:.3f}; the probes give {loss:.3f}, the base alone {base:.3f}"
-            found.append(reason("loss_above_training", text))
-    if expected.former_loss is not None and loss > expected.former_loss + _FAR:
-        text = f"the loss is {loss:.3f} nats per token, that of {expected.former} was {expected.former_loss:.3f}"
-        found.append(reason("loss_above_former", text))
-    return found
 
 
 def _no_effect(effect: float, measurements: Mapping[str, Any], limits: Limits) -> Reason:
@@ -310,7 +248,7 @@ def _no_effect(effect: float, measurements: Mapping[str, Any], limits: Limits) -
 
 def _losses(measurements: Mapping[str, Any], limits: Limits) -> list[Reason]:
     """Hold the loss on the probe texts against the limits, and against the base's own."""
-    base, loss = _number(measurements, "loss_base"), _number(measurements, "loss_adapter")
+    base, loss = number(measurements, "loss_base"), number(measurements, "loss_adapter")
     if loss is None:
         return []
     reasons = []
@@ -325,14 +263,6 @@ def _losses(measurements: Mapping[str, Any], limits: Limits) -> list[Reason]:
     if not reasons and rise >= 0:
         reasons.append(reason("loss_not_lower", f"the loss goes from {base:.3f} to {loss:.3f} nats per token"))
     return reasons
-
-
-def _number(measurements: Mapping[str, Any], name: str) -> float | None:
-    """Give a finite number, or None where it is absent or has no value: that is a finding of its own."""
-    value = measurements.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return float(value)
 
 
 def _canonical(value: Any) -> str:  # noqa: ANN401 - any JSON value

@@ -19,6 +19,7 @@ from adapterd.fingerprints import Digests, weight_bytes
 from adapterd.ports import BaseModel, Claim, DeviceBusy, ProbeRequest, ProbeResult, Transient, Validation, WorkerDied
 from adapterd.roots import SettleError
 from adapterd.spool import Snapshot
+from adapterd.steps.expecting import expected_of
 from adapterd.steps.host import Host
 from adapterd.steps.settle import ASKED
 
@@ -62,16 +63,19 @@ def validate(host: Host, claim: Claim) -> Outcome:
         return Stalled(reason(died.cause, died.message, died.hint))
     except DeviceBusy as busy:
         return Waiting(host.clock() + BUSY_WAIT, reason("device_busy", busy.message))
-    return _bound(host, version, snapshot, base, _decided(host, version, policy, base, result))
+    return _bound(
+        host, version, snapshot, base, _decided(host, version, policy, base, result, own_probes=bool(examples))
+    )
 
 
 def _decided(
-    host: Host, version: AdapterVersion, policy: judge.Policy, base: BaseModel, result: ProbeResult
+    host: Host, version: AdapterVersion, policy: judge.Policy, base: BaseModel, result: ProbeResult, *, own_probes: bool
 ) -> Outcome:
     folder = Path(base.path)
     of_base = {"base_bytes": weight_bytes(folder), "base_license": base_license(folder)}
     result = replace(result, measurements={**result.measurements, **of_base})
-    decided = judge.decide(result.findings, result.measurements, policy.limits)
+    expected = expected_of(host.registry, version, policy, result.base_fingerprint, own_probes=own_probes)
+    decided = judge.decide(result.findings, result.measurements, policy.limits, expected)
     report = judge.report(decided, policy, result)
     row = Validation(version.id, version.tree, judge.policy_id(policy), decided.verdict, report, host.clock())
     facts = {"validation": row}
