@@ -17,9 +17,11 @@ from adapterd.cli.documents import documents, main
 from adapterd.cli.exits import UsageFaultError
 from adapterd.config import ConfigError, example, json_schema
 from adapterd.config.labelpage import labels_example
+from adapterd.core.expected import own_fingerprint
+from adapterd.fingerprints import fingerprint
 from adapterd.hub.client import HubClient
 from adapterd.hub.server import Account, start
-from adapterd.ports import Denied
+from adapterd.ports import Denied, NotFound
 
 if TYPE_CHECKING:
     from cli.conftest import Type
@@ -243,3 +245,15 @@ def test_sync_of_an_empty_root_is_done(adapterd: "Type", config: Path, tmp_path:
     (tmp_path / "train").mkdir()
     done = adapterd("sync", "--config", str(config))
     assert (done.returncode, done.stdout) == (0, "nothing moved\n"), done.stderr
+
+
+def test_the_fingerprint_of_a_base_is_printed_for_labels(tmp_path: Path) -> None:
+    """The one line is what a run's adapterd.yaml may say; a folder without weights is told."""
+    runner, ask = CliRunner(), ["base", "fingerprint", str(tmp_path)]
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(NotFound, match="no weights of a base model"):
+        runner.invoke(app, ask, catch_exceptions=False)
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    assert own_fingerprint(runner.invoke(app, ask).stdout) == fingerprint(tmp_path, {})
+    told = json.loads(runner.invoke(app, [*ask, "--json"]).stdout)
+    assert (told["schema"], told["fingerprint"]) == (1, fingerprint(tmp_path, {}))

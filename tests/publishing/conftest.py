@@ -70,17 +70,19 @@ def stage(
     content: int | None = None,
     keep: bool = False,
     asked: bool = True,
+    labels: str = "",
 ) -> AdapterVersion:
     """Write a checkpoint, or a final save where `step` is None, and take it in as a daemon would.
 
     `seed` names the run, and decides the content unless `content` does; with `keep` the directory is there already.
-    Unless `asked`, it comes to rest by itself, and the root must have been scanned before.
+    `labels` are more lines of its ``adapterd.yaml``. Unless `asked`, it comes to rest by itself, and the root must have
+    been scanned before.
     """
     run = world.tmp / "train" / f"run-{seed}"
     folder = run / f"checkpoint-{step}" if step is not None else run
     if not keep:
         write_adapter(folder, seed=seed if content is None else 100 * seed + content, base=BASE)
-    (run / "adapterd.yaml").write_text(f"adapter: {adapter.split('/')[1]}\n")
+    (run / "adapterd.yaml").write_text(f"adapter: {adapter.split('/')[1]}\n{labels}\n")
     root = world.host.config.roots[0]
     rests, wanted = Rests(), frozenset({str(folder)} if asked else ())
     versions: list[AdapterVersion] = []

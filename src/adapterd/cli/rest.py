@@ -71,6 +71,18 @@ def fetch(
     end(lazily.fetching.fetch(config, model, revision, endpoint, as_json=as_json))
 
 
+@base.command()
+def fingerprint(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a base model.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Print a base model's fingerprint, for `base.fingerprint` in a run's adapterd.yaml.
+
+    All of its weights are read, which takes a while.
+    """
+    end(lazily.fetching.fingerprint(directory, as_json=as_json))
+
+
 @hub.command()
 def serve(
     data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Where its repos lie; made if absent.")],

@@ -16,9 +16,12 @@ from adapterd.core.version import Reason
 FAR = 0.5
 """Nats per token by which losses on the same texts differ when something is wrong, and not by chance."""
 
+PREFIX = "adapterd:"
+"""What a label may have before one of our fingerprints."""
+
 _LABELS = "adapterd.yaml"
 _SHORT = 16
-_OWN = re.compile(r"(?:adapterd:)?([0-9a-f]{16,64})")
+_OWN = re.compile(rf"(?:{PREFIX})?([0-9a-f]{{16,64}})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,17 @@
-"""base fetch."""
+"""base fetch and base fingerprint."""
 
 from pathlib import Path
 
+from adapterd import fingerprints
 from adapterd.cli import say
 from adapterd.cli.exits import Exit, UsageFaultError
 from adapterd.cli.verbs.progress import progress
 from adapterd.cli.verbs.settings import find, hub_of
 from adapterd.config import load
+from adapterd.core.expected import PREFIX
 from adapterd.core.naming import is_hub_id
+from adapterd.fingerprints import sketch
+from adapterd.ports import NotFound
 
 
 def fetch(given: Path | None, model: str, revision: str | None, endpoint: str | None, *, as_json: bool) -> int:
@@ -25,4 +29,18 @@ def fetch(given: Path | None, model: str, revision: str | None, endpoint: str | 
     else:
         say.line(f"{model} at {commit}")
         say.line(folder)
+    return Exit.DONE
+
+
+def fingerprint(directory: Path, *, as_json: bool) -> int:
+    """Print the fingerprint of the base model in a folder, as labels name it."""
+    folder = directory.expanduser().absolute()
+    if sketch(folder) is None:
+        raise NotFound(f"no weights of a base model can be read in {folder}", "name the folder that holds config.json")
+    with progress(f"reading {folder}"):
+        digest = fingerprints.fingerprint(folder, {})
+    if as_json:
+        say.document({"path": str(folder), "fingerprint": digest})
+    else:
+        say.line(f"{PREFIX}{digest}")
     return Exit.DONE
