@@ -113,8 +113,8 @@ def locate(
         written, revision = (str(same.folder), revision or same.revision) if same else (written, revision)
     pinned = revision if revision and is_commit(revision) else None
     for folder in _local_folders(written, model, entry):
-        here = _revision_of(folder)
-        # A folder of the Hub's cache says which commit it is: it is not called by another's name.
+        here = _revision_of(folder, entry)
+        # A folder whose commit is known is not called by another's name.
         if folder.is_dir() and (pinned is None or here in (pinned, LOCAL)):
             return configured(model, pinned or here, str(folder), config, root)
     found = hub().cached_model(model, pinned)
@@ -282,7 +282,7 @@ def _own_folder(entry: BaseModelEntry, revision: str | None, hub: Callable[[], H
     """Where a configured base lies on this host: at its own path, or in the Hub's cache."""
     if entry.path is not None:
         folder = Path(entry.path)
-        return _Here(entry, folder, entry.revision or _revision_of(folder)) if folder.is_dir() else None
+        return _Here(entry, folder, _revision_of(folder, entry)) if folder.is_dir() else None
     found = hub().cached_model(entry.id, revision)
     return None if found is None else _Here(entry, Path(found[0]), found[1])
 
@@ -311,7 +311,9 @@ def _local_folders(written: str, model: str, entry: BaseModelEntry | None) -> li
     return paths
 
 
-def _revision_of(folder: Path) -> str:
-    """The commit of a folder in the Hub's cache; ``local`` for any other, since nothing says which it is."""
-    cached = _CACHED.search(str(folder))
-    return cached[3] if cached else LOCAL
+def _revision_of(folder: Path, entry: BaseModelEntry | None) -> str:
+    """The commit of a folder in the Hub's cache, or that its entry gives it; ``local`` where nothing says it."""
+    if cached := _CACHED.search(str(folder)):
+        return cached[3]
+    given = entry.revision if entry is not None and entry.path is not None and Path(entry.path) == folder else None
+    return given or LOCAL

@@ -116,6 +116,17 @@ def test_a_copy_of_what_lies_in_the_hubs_cache_is_known_too(place: Place) -> Non
     assert place.find(shutil.copytree(old, place.tmp / "old"), "id: acme/own") == ("acme/own", ONE, str(old))
 
 
+def test_a_folder_is_not_called_by_another_commit_than_its_entrys(place: Place) -> None:
+    """The operator says which commit lies there; a run that wants another gets it from the cache, or waits."""
+    own = place.base("models/own")
+    entry = f"id: acme/own, path: {own}, revision: '{ONE}'"
+    assert place.find("acme/own", entry, wanted=ONE) == ("acme/own", ONE, str(own))
+    assert place.fails("acme/own", entry, wanted=OTHER).code == "base_not_at_hand"
+    cached = place.cached("acme/own", OTHER)
+    assert place.find("acme/own", entry, wanted=OTHER) == ("acme/own", OTHER, str(cached))
+    assert place.find("acme/own", f"id: acme/own, path: {own}", wanted=OTHER) == ("acme/own", OTHER, str(own))
+
+
 @pytest.mark.parametrize(
     "differs",
     [{"content": "Weights"}, {"content": "longer weights"}, {"config": '{"rope_theta": 1}'}],

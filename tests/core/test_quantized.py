@@ -3,11 +3,11 @@
 import pytest
 
 from adapterd.core.naming import is_hub_id
-from adapterd.core.quantized import _ORIGINALS, originals, upstream
+from adapterd.core.quantized import _ORIGINALS, originals, original
 
 
 @pytest.mark.parametrize(
-    ("copy", "original"),
+    ("copy", "whole"),
     [
         ("unsloth/Llama-3.2-1B-Instruct-unsloth-bnb-4bit", "meta-llama/Llama-3.2-1B-Instruct"),
         ("unsloth/Llama-3.2-1B-Instruct-bnb-4bit", "meta-llama/Llama-3.2-1B-Instruct"),
@@ -28,9 +28,9 @@ from adapterd.core.quantized import _ORIGINALS, originals, upstream
         ("TheBloke/Mistral-7B-Instruct-v0.2-AWQ", "mistralai/Mistral-7B-Instruct-v0.2"),
     ],
 )
-def test_the_usual_copies_have_an_original(copy: str, original: str) -> None:
+def test_the_usual_copies_have_an_original(copy: str, whole: str) -> None:
     """In whatever case it is written; a copy of unsloth's that no table knows has its 16-bit repo beside it."""
-    assert upstream(copy) == original
+    assert upstream(copy) == whole
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ def test_the_whole_model_may_lie_at_the_copys_owner_too() -> None:
 def test_the_table_holds_ids() -> None:
     """Every original has the form of a Hub id, and is no copy itself."""
     assert len(_ORIGINALS) > 200
-    assert all(is_hub_id(original) and not originals(original) for original in _ORIGINALS.values())
+    assert all(is_hub_id(whole) and not originals(whole) for whole in _ORIGINALS.values())

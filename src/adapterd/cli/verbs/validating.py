@@ -17,6 +17,7 @@ from adapterd.core import adapter as ad
 from adapterd.core import verdict as judge
 from adapterd.core.examples import digest
 from adapterd.core.naming import is_commit, is_hub_id
+from adapterd.core.quantized import originals
 from adapterd.core.reasons import BY_CODE, Severity, reason
 from adapterd.core.version import Reason
 from adapterd.core.words import losses
@@ -165,12 +166,14 @@ def base_of(directory: Path, named: str) -> BaseModel | Reason:
         return BaseModel("", "local", str(folder.absolute()))
     if not is_hub_id(wanted):
         return Reason("base_unknown", f"{wanted!r} is neither a folder here nor the id of a model", _FETCH)
-    pinned = config.revision if not named and is_commit(config.revision) else None
-    cached = _hub().cached_model(wanted, pinned)
-    if cached is None:
-        at = f" at {pinned[:12]}" if pinned else ""
-        return Reason("base_not_at_hand", f"base model {wanted}{at} is not on this host", _FETCH)
-    return BaseModel(wanted, cached[1], cached[0])
+    whole = () if named else originals(wanted)
+    pinned = config.revision if not named and not whole and is_commit(config.revision) else None
+    for model in whole or (wanted,):
+        cached = _hub().cached_model(model, pinned)
+        if cached is not None:
+            return BaseModel(model, cached[1], cached[0])
+    at = f" at {pinned[:12]}" if pinned else ""
+    return Reason("base_not_at_hand", f"base model {(whole or (wanted,))[0]}{at} is not on this host", _FETCH)
 
 
 def _hub() -> "HubClient":
