@@ -3,7 +3,7 @@
 import pytest
 
 from adapterd.core.naming import is_hub_id
-from adapterd.core.quantized import _ORIGINALS, originals, original
+from adapterd.core.quantized import _ORIGINALS, originals, upstream
 
 
 @pytest.mark.parametrize(
