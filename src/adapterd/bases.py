@@ -267,6 +267,8 @@ def _agreeing(
         "base_differs",
         f"base_models says that {written} is {entry.id}, but its fingerprint is {there[:SHORT]}, and that of "
         f"{entry.id} at {here.revision[:12]} on this host is {own[:SHORT]}",
+        f"if the adapter belongs to what lies in {written}, name that folder as base_models[].path, or take it out of "
+        "written_as and list it with an id of its own; then `adapterd retry`",
     )
 
 

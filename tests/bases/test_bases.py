@@ -163,6 +163,8 @@ def test_a_listed_path_with_another_model_in_it_stalls(place: Place) -> None:
     entry = f"id: acme/own, path: {own}, written_as: ['{moved}']"
     failure = place.fails(moved, entry)
     assert failure.code == "base_differs"
+    assert str(moved) in failure.hint
+    assert place.find(moved, f"id: acme/own, path: {moved}, written_as: ['{moved}']")[2] == str(moved)
     for folder in (own, moved):
         digits = fingerprint(folder, {})
         assert digits[:16] in failure.message
