@@ -201,7 +201,8 @@ class Limits(Section):
     max_effect: float = Field(
         default=10.0,
         gt=0,
-        description="An adapter may change the median layer by no more than this, relative to the layer's own size.",
+        description="An adapter may change the median layer by no more than this, relative to the layer's own size,"
+        " unless the loss is lower with it.",
     )
     expected_loss_tolerance: float = Field(
         default=0.25,
