@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from peft.tuners.lora.layer import LoraLayer, ParamWrapper
+from peft.tuners.lora.variants import ALoraLinearVariant
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
@@ -63,14 +64,16 @@ def _wrapped(path: str, module: Any, name: str, norms: dict[str, float]) -> floa
 
 def _factors(module: Any, name: str) -> tuple[torch.Tensor, torch.Tensor] | None:  # noqa: ANN401 - a tuner layer of any kind
     """Give A (r x in) and B (out x r) of a plain LoRA layer; None for any other."""
-    if not isinstance(module, LoraLayer) or module.lora_variant.get(name) or module.lora_bias.get(name):
+    if not isinstance(module, LoraLayer) or module.lora_bias.get(name):
+        return None
+    if not isinstance(module.lora_variant.get(name), ALoraLinearVariant | None):  # aLoRA's factors are plain ones
         return None
     if name in module.lora_embedding_A:
         return module.lora_embedding_A[name], module.lora_embedding_B[name]
     down, up = getattr(module, "lora_A", {}), getattr(module, "lora_B", {})
-    if name not in down or not isinstance(down[name], nn.Linear):
+    if name not in down or not isinstance(down[name], nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
         return None
-    return down[name].weight, up[name].weight
+    return down[name].weight.flatten(1), up[name].weight.flatten(1)
 
 
 def _product_norm(down: torch.Tensor, up: torch.Tensor) -> float:

@@ -3,6 +3,7 @@
 The weights are read into memory, never mapped: a mapped file that shrinks kills the process.
 """
 
+import codecs
 import json
 import os
 import stat
@@ -74,7 +75,10 @@ def read_config(snapshot: Path) -> dict[str, Any]:
         BadFileError: it is no JSON object.
     """
     try:
-        config = json.loads(_read(snapshot / CONFIG).tobytes().decode("utf-8-sig"))
+        data = _read(snapshot / CONFIG).tobytes()
+        if data.startswith(codecs.BOM_UTF8):
+            raise BadFileError("bad_config", f"{CONFIG} begins with a byte order mark, which PEFT does not read")
+        config = json.loads(data)
     except (OSError, ValueError, RecursionError) as exc:
         raise BadFileError("bad_config", f"{CONFIG}: {_first_line(exc, snapshot)}") from exc
     if not isinstance(config, dict):

@@ -56,6 +56,7 @@ class Wanted:
         tokens: of each example that are used.
         rows: token ids that the base knows; larger ones are folded into them.
         trained: token ids that the adapter trained or added, which generated sequences touch.
+        invocation: token ids after which alone the adapter acts (aLoRA).
         classes: index of a class by its name.
     """
 
@@ -63,6 +64,7 @@ class Wanted:
     tokens: int
     rows: int
     trained: Sequence[int] = ()
+    invocation: Sequence[int] = ()
     classes: Mapping[str, int] | None = None
 
 
@@ -83,6 +85,10 @@ def batch_for(model: Any, tokenizer: Any, examples: Sequence[Example], wanted: W
     trained = [number for number in sorted(set(wanted.trained)) if 0 <= number < wanted.rows]
     touching = trained[:_MOST_TOUCHED]
     rows += _touching(touching, wanted.tokens)
+    if wanted.invocation:
+        rows = [_invoking(row, [n % wanted.rows for n in wanted.invocation]) for row in rows]
+    if wanted.task == SEQ_CLS and getattr(config, "is_encoder_decoder", False):
+        rows = [_ended(row, config.eos_token_id) for row in rows]
     pad = getattr(config, "pad_token_id", None) or 0
     ids, mask = _padded([row.ids for row in rows], pad)
     targets = _padded([row.targets for row in rows], IGNORED)[0][mask.bool()]
@@ -142,6 +148,17 @@ def _touching(trained: Sequence[int], tokens: int) -> list[_Row]:
     """Sequences in which every trained or added token stands; no loss is taken of them."""
     chunks = [list(trained[at : at + tokens]) for at in range(0, len(trained), tokens)]
     return [_Row(chunk, [IGNORED] * len(chunk), chunk) for chunk in chunks]
+
+
+def _invoking(row: _Row, invocation: list[int]) -> _Row:
+    """The sequence with the invocation in front: all that follows is the adapter's."""
+    return _Row(invocation + row.ids, [IGNORED] * len(invocation) + row.targets, row.source)
+
+
+def _ended(row: _Row, end: int) -> _Row:
+    """The sequence with one end in it, the last: an encoder-decoder reads its classes there."""
+    ids = [number for number in row.ids if number != end] + [end]
+    return _Row(ids, [IGNORED] * len(ids), ids)
 
 
 def _padded(rows: Sequence[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -282,6 +282,7 @@ class Bench:
             tokens=request.tokens,
             rows=base.rows,
             trained=tuple(case.trained),
+            invocation=tuple(case.config.get("alora_invocation_tokens") or ()),
             classes=getattr(base.model.config, "label2id", None),
         )
         return batch_for(base.model, own.tokenizer or of_base.tokenizer, request.examples or BUILT_IN, wanted)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch.nn import functional
 
 from adapterd.worker.inputs import IGNORED, Batch
@@ -63,6 +64,8 @@ def forward(model: Any, batch: Batch) -> Outputs:  # noqa: ANN401 - a model, or 
         name: tensor.to(model.dtype) if tensor.is_floating_point() else tensor
         for name, tensor in batch.at(device).items()
     }
+    if "input_ids" not in inputs and isinstance(model, PeftModel) and not model.active_peft_config.is_prompt_learning:
+        model = model.base_model  # PEFT's own classes pass token ids on, given or not
     start = time.perf_counter()
     with torch.inference_mode():
         values = _answer(model(**inputs))
