@@ -108,8 +108,13 @@ def load(model: Any, tensors: Mapping[str, torch.Tensor], weights: Weights, name
 
 
 def at_rest(model: Any, name: str) -> dict[str, torch.Tensor]:  # noqa: ANN401 - a PeftModel
-    """Keep the values of a fresh adapter: a null adapter of the same shape; empty where it begins at random."""
+    """Keep the values of a fresh adapter: a null adapter of the same shape.
+
+    Empty where it begins at random, and for plain LoRA, which adds exact zeros at rest: its noise floor is the base's.
+    """
     config = model.peft_config[name]
+    if config.peft_type == "LORA" and not config.use_dora:
+        return {}
     initial = getattr(config, "init_lora_weights", getattr(config, "init_weights", True))
     if config.is_prompt_learning or config.peft_type not in _NULL_AT_FIRST or initial is not True:
         return {}

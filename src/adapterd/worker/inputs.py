@@ -70,7 +70,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One sequence: ids, and for each the id that should follow."""
+    """One sequence: ids, for each the id that should be said there, and what an encoder reads."""
 
     ids: list[int]
     targets: list[int]
@@ -96,8 +96,7 @@ def batch_for(model: Any, tokenizer: Any, examples: Sequence[Example], wanted: W
     if decodes:
         start = getattr(config, "decoder_start_token_id", None)
         first = torch.full((texts, 1), pad if start is None else start)
-        # The decoder is given what came before, and should say the ids themselves.
-        targets = ids[mask.bool()]
+        # The decoder is given what came before.
         inputs = {"decoder_input_ids": torch.cat([first, ids[:, :-1]], dim=1)}
         if main == "input_ids":
             source, attended = _padded([row.source for row in rows], pad)
@@ -124,15 +123,15 @@ def _row(tokenizer: Any, number: int, example: Example, wanted: Wanted, *, decod
     """Tokenize one example; where no tokenizer is at hand, make up ids that are the same each time."""
     if tokenizer is None:
         ids = [(7 + 31 * number + 13 * at) % wanted.rows for at in range(wanted.tokens)]
-        return _Row(ids, _following(ids, 0), ids)
+        return _Row(ids, ids if decodes else _following(ids, 0), ids)
     prompt = list(tokenizer(example.prompt)["input_ids"])[: wanted.tokens] or [0]
     if not example.completion:
         ids = [number % wanted.rows for number in prompt]
-        return _Row(ids, _following(ids, 0), ids)
+        return _Row(ids, ids if decodes else _following(ids, 0), ids)
     answer = list(tokenizer(example.completion, add_special_tokens=False)["input_ids"])[: wanted.tokens]
     source, answer = [n % wanted.rows for n in prompt], [n % wanted.rows for n in answer]
     if decodes:
-        return _Row(answer or source, [], source)
+        return _Row(answer or source, answer or source, source)
     # The end of a long prompt is what its completion follows from.
     room = max(wanted.tokens - len(answer), 1)
     ids = source[-room:] + answer

@@ -95,7 +95,8 @@ def _by_kind(found: Sequence[Change]) -> dict[str, dict[str, Any]]:
     """The changes of layers of one name, as in all `q_proj`, together."""
     kinds: dict[str, list[float]] = {}
     for change in found:
-        kinds.setdefault(change.module.rsplit(".", 1)[-1], []).append(change.size)
+        named = change.module.removesuffix(".base_layer")  # a parameter of a layer that holds several
+        kinds.setdefault(named.rsplit(".", 1)[-1], []).append(change.size)
     return {
         kind: {"layers": len(sizes), "zero": sum(s == 0 for s in sizes), "min": min(sizes), "max": max(sizes)}
         for kind, sizes in sorted(kinds.items())[:_KINDS]
