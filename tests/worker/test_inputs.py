@@ -29,7 +29,8 @@ def model(**config: Any) -> Any:  # noqa: ANN401 - the shape of a model of trans
 
 def wanted(task: str = "CAUSAL_LM", **fields: Any) -> Wanted:  # noqa: ANN401 - fields of Wanted
     """Say what is wanted."""
-    return Wanted(**({"task": task, "tokens": 8, "rows": 100} | fields))
+    given: dict[str, Any] = {"task": task, "tokens": 8, "rows": 100} | fields
+    return Wanted(**given)
 
 
 def test_plain_text_is_measured_on_all_of_its_tokens() -> None:

@@ -24,8 +24,8 @@ Measurements, each absent where it was not taken, and stable by name:
 | `cosine` | mean cosine of the last hidden states with and without (FEATURE_EXTRACTION) |
 | `modules_idle` | wrapped layers that no pass came through |
 | `head_in_file` | whether the file holds a head of its own (tasks with labels, QUESTION_ANS) |
-| `deterministic` | whether two passes with the adapter were bitwise equal |
-| `latency_ms`, `latency_base_ms` | one pass over all probe texts, warm |
+| `deterministic` | whether two passes over a part of the probes were bitwise equal with the adapter |
+| `latency_ms`, `latency_base_ms` | one pass over this part, warm, with and without |
 | `base_restored` | whether the base was bitwise the same after removal; `reloaded` for kinds that change it |
 | `task`, `labels` | task type that was exercised; label count of a classification head |
 | `peak_rss`, `peak_device_bytes` | highest memory of the worker so far |

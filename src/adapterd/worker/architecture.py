@@ -100,9 +100,19 @@ def loader_for(config: dict[str, Any], folder: Path, *, trusted: bool = False) -
 
 def others(loader: Loader, folder: Path) -> list[Loader]:
     """What else the base may have been loaded with in training: the classes that its config names."""
-    names = [str(name) for name in plain_config(folder).get("architectures") or []]
+    fields = plain_config(folder)
+    names = [str(name) for name in fields.get("architectures") or []]
     found = [Loader(name, task_of(name) or loader.task) for name in names if _is_model(name)]
-    return [each for each in found if each.task == loader.task]
+    chosen = _mapped(loader, str(fields.get("model_type", "")))
+    return [each for each in found if each.task == loader.task and each.name != chosen]
+
+
+def _mapped(loader: Loader, kind: str) -> str:
+    """The class that an auto class means for a type of model."""
+    mapping = getattr(loader.model_class, "_model_mapping", None)
+    if mapping is None or kind not in transformers.CONFIG_MAPPING:
+        return loader.name
+    return str(getattr(mapping.get(transformers.CONFIG_MAPPING[kind], None), "__name__", loader.name))
 
 
 def task_of(architecture: str) -> str | None:

@@ -25,8 +25,10 @@ class Case:
         held: shapes of the file's tensors, by the names that PEFT takes them for.
         tensors: the file's tensors, by the same names, once the base is there.
         dirty: whether this adapter rightly changes the base, which is not used again afterwards.
-        before, first, second: outputs of the bare base, and of two passes with the adapter.
-        after: outputs of the bare base once the adapter is gone.
+        batch: the probes; `before` and `first` are the outputs of bare base and adapter on all of them.
+        spot: a part of the probes, on which passes are repeated.
+        twice: outputs of two passes with the adapter on this part.
+        after: outputs of the bare base on this part once the adapter is gone.
         null: outputs with the adapter in place, and its values at rest: the noise floor of "has an effect".
         token_limit: the largest token id that the adapter's own tokenizer can give, plus one.
         trained: token ids that the adapter trained or added.
@@ -46,12 +48,13 @@ class Case:
     tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
     dirty: bool = False
     batch: Batch | None = None
+    spot: Batch | None = None
     token_limit: int = 0
     trained: frozenset[int] = frozenset()
     idle: tuple[str, ...] = ()
     before: Outputs | None = None
     first: Outputs | None = None
-    second: Outputs | None = None
+    twice: tuple[Outputs, Outputs] | None = None
     after: Outputs | None = None
     null: Outputs | None = None
 
@@ -78,8 +81,8 @@ class Case:
             raise RuntimeError("the structure is not known yet")
         return self.structure
 
-    def outputs(self) -> tuple[Outputs, Outputs, Outputs, Batch]:
-        """Before, first, second and the batch, once the passes have been made."""
-        if self.before is None or self.first is None or self.second is None or self.batch is None:
+    def outputs(self) -> tuple[Outputs, Outputs, Batch]:
+        """Before, first and the batch, once the passes have been made."""
+        if self.before is None or self.first is None or self.batch is None:
             raise RuntimeError("no pass has been made yet")
-        return self.before, self.first, self.second, self.batch
+        return self.before, self.first, self.batch

@@ -34,6 +34,8 @@ VERSIONS = {"python": python_version()} | {
 }
 _LONGEST = 400
 """Characters of an exception's text that are kept."""
+_SPOT = 2
+"""Examples on which passes are repeated."""
 _NEAR = 4
 """Outputs that move by less than this many steps of their type may be noise: then the null adapter is asked."""
 
@@ -118,11 +120,9 @@ class Bench:
         try:
             findings = self._compared(case, chosen)
             for other in others(chosen, folder) if findings else ():
-                if other.name != chosen.name and not self._compared(case, other):
+                if not self._compared(case, other):
                     case.loader = other
                     return []
-            if findings:
-                self._compared(case, chosen)
         except NoValuesError:
             case.structure = None
         except Exception as exc:
@@ -205,9 +205,10 @@ class Bench:
         """Level by level, as far as there is nothing to say against it."""
         base = case.resident
         self.tell("attaching")
-        case.batch = self._batch(case)
+        case.batch, case.spot = self._batches(case)
         if case.structure is not None and (findings := look(case, probes.BASE)):
             return findings
+        base.answer(case.spot, forward)
         case.before = base.answer(case.batch, forward)
         case.model = attach.inject(base.model, attach.read(case.snapshot), case.name)
         case.tensors = attach.converted(case.model, case.weights, case.name)
@@ -226,7 +227,7 @@ class Bench:
         with attach.watched(case.model, case.name) as idle:
             case.first = forward(case.model, case.batch)
         case.idle = tuple(sorted(idle))
-        case.second = forward(case.model, case.batch)
+        case.twice = (forward(case.model, case.spot), forward(case.model, case.spot))
         if at_rest and self._near(case):
             attach.put(case.model, at_rest, case.name)
             case.null = forward(case.model, case.batch)
@@ -234,7 +235,7 @@ class Bench:
 
     def _near(self, case: Case) -> bool:
         """Whether the outputs moved so little that it might be rounding."""
-        before, first, _, _ = case.outputs()
+        before, first, _ = case.outputs()
         if before.values.shape != first.values.shape or not (before.finite and first.finite):
             return False
         kind = getattr(torch, case.resident.dtype)
@@ -246,8 +247,8 @@ class Bench:
         self.tell("removing")
         case.model = None
         case.resident.standing.restore()
-        if case.first is not None and case.batch is not None and not case.dirty:
-            case.after = forward(case.resident.model, case.batch)
+        if case.twice is not None and case.spot is not None and not case.dirty:
+            case.after = forward(case.resident.model, case.spot)
         findings = look(case, probes.REMOVED)
         if findings or case.dirty:
             self.spent = True
@@ -266,8 +267,8 @@ class Bench:
             self._base = load(replace(key, rows=rows))
         return self._base
 
-    def _batch(self, case: Case) -> Batch:
-        """Tokenize the probe examples with the adapter's tokenizer, or else the base's."""
+    def _batches(self, case: Case) -> tuple[Batch, Batch]:
+        """Tokenize the probe examples, and a part of them, with the adapter's tokenizer, or else the base's."""
         request, base = case.request, case.resident
         folder, trusted = Path(request.base.path), request.base.trust_remote_code
         own = self._tokenizers.of(case.snapshot)
@@ -285,7 +286,12 @@ class Bench:
             invocation=tuple(case.config.get("alora_invocation_tokens") or ()),
             classes=getattr(base.model.config, "label2id", None),
         )
-        return batch_for(base.model, own.tokenizer or of_base.tokenizer, request.examples or BUILT_IN, wanted)
+        tokenizer, examples = own.tokenizer or of_base.tokenizer, request.examples or BUILT_IN
+        some = replace(wanted, trained=())
+        return (
+            batch_for(base.model, tokenizer, examples, wanted),
+            batch_for(base.model, tokenizer, examples[:_SPOT], some),
+        )
 
     def _drop(self) -> None:
         """Give the base's memory back."""
@@ -304,7 +310,7 @@ class Bench:
     ) -> ProbeResult:
         """Put together what was found."""
         measurements = {name: value for name, value in measurements.items() if value is not None}
-        measurements["peak_rss"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        measurements["peak_rss"] = peak_memory()
         if base is not None and base.key.device.startswith("cuda"):
             measurements["peak_device_bytes"] = torch.cuda.max_memory_allocated(base.key.device)
         digest = fingerprint(request.base, self.hashes) if base is not None else ""
@@ -317,6 +323,16 @@ class Bench:
             versions=VERSIONS,
             base_fingerprint=digest,
         )
+
+
+def peak_memory() -> int:
+    """The most memory that this process had so far, in bytes; what a parent had before it is not counted."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 def _of(case: Case) -> dict[str, torch.Tensor]:

@@ -21,7 +21,7 @@ from peft.utils.transformers_weight_conversion import (
 
 from adapterd.core.adapter import canonical_config
 from adapterd.worker import attach
-from adapterd.worker.architecture import Loader, gguf_file
+from adapterd.worker.architecture import Loader, gguf_file, plain_config
 from adapterd.worker.base import shapes_of
 from adapterd.worker.files import DTYPES, Weights
 
@@ -101,9 +101,9 @@ def converted(weights: Weights, snapshot: Path, frame: Frame) -> dict[str, Shape
     Mixtures of experts, above all, had a module for each expert before transformers 5, and adapters were saved so.
     """
     before = held(weights)
-    model = _skeleton(frame)
-    if get_checkpoint_conversion_mapping(getattr(model.config, "model_type", "")) is None:
+    if get_checkpoint_conversion_mapping(plain_config(frame.folder).get("model_type", "")) is None:
         return before
+    model = _skeleton(frame)
     kinds = {True: torch.float32, False: torch.int64}
     empty = {n: torch.empty(s.sizes, dtype=kinds[s.fractions], device="meta") for n, s in before.items()}
     with torch.device("meta"):
