@@ -121,6 +121,14 @@ def at_rest(model: Any, name: str) -> dict[str, torch.Tensor]:  # noqa: ANN401 -
     return {key: tensor.clone() for key, tensor in expected(model, name).items()}
 
 
+def begun(model: Any, name: str) -> dict[str, torch.Tensor]:  # noqa: ANN401 - a PeftModel
+    """Keep the values of a fresh LoRA that began with a part of the base's own weights; empty for any other."""
+    initial = getattr(model.peft_config[name], "init_lora_weights", True)
+    if not isinstance(initial, str) or initial in _KEEPS_BASE:
+        return {}
+    return {key: tensor.clone() for key, tensor in expected(model, name).items()}
+
+
 def put(model: Any, tensors: Mapping[str, torch.Tensor], name: str) -> None:  # noqa: ANN401 - a PeftModel
     """Put values of its own back into an injected adapter."""
     set_peft_model_state_dict(model, dict(tensors), adapter_name=name, low_cpu_mem_usage=False)

@@ -24,6 +24,7 @@ class Case:
         structure: what the injected adapter and the bare base have.
         held: shapes of the file's tensors, by the names that PEFT takes them for.
         tensors: the file's tensors, by the same names, once the base is there.
+        begun: values that the adapter began with, where these were taken out of the base's weights.
         dirty: whether this adapter rightly changes the base, which is not used again afterwards.
         batch: the probes; `before` and `first` are the outputs of bare base and adapter on all of them.
         spot: a part of the probes, on which passes are repeated.
@@ -46,6 +47,7 @@ class Case:
     base: ResidentBase | None = None
     model: Any = None
     tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    begun: Mapping[str, torch.Tensor] = field(default_factory=dict)
     dirty: bool = False
     batch: Batch | None = None
     spot: Batch | None = None

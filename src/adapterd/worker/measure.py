@@ -219,6 +219,7 @@ class Bench:
             if findings := look(case, probes.STRUCTURE) or look(case, probes.BASE):
                 return findings
         at_rest = attach.at_rest(case.model, case.name)
+        case.begun = attach.begun(case.model, case.name)
         resized = base.key.rows is not None  # embeddings of the base's own size are the base's, bit by bit
         attach.load(case.model, case.tensors if resized else _of(case), case.weights, case.name)
         if findings := look(case, probes.LOADED):

@@ -95,10 +95,8 @@ def partial_rows(weights: Weights) -> tuple[int, int, int] | None:
     every module. A module alone may have rows that are rightly zero; the same share in nearly all is no chance.
     """
     seconds = [t for t in weights.tensors.values() if _SECOND_FACTOR.search(t.name) and len(t.shape) == 2]  # noqa: PLR2004
-    shares = Counter(share for tensor in seconds if (share := _share(tensor, weights.bytes_of(tensor))) is not None)
-    if not shares:
-        return None
-    ((_, count),) = shares.most_common(1)
+    shares = Counter(share for tensor in seconds for share in _shares(tensor, weights.bytes_of(tensor)))
+    count = max(shares.values(), default=0)
     if count < _LEAST or count < 0.9 * len(seconds):
         return None
     rows = sum(t.shape[0] for t in seconds)
@@ -112,19 +110,21 @@ def _held(tensor: Tensor, data: Bytes) -> np.ndarray[tuple[int], np.dtype[np.boo
     return np.asarray((bits << 1).astype(bool).any(axis=1))  # without the sign: minus zero is zero
 
 
-def _share(tensor: Tensor, data: Bytes) -> tuple[int, int] | None:
-    """Which chunk of how many is the only one with values, as (chunk, chunks); None where there is no such thing."""
+def _shares(tensor: Tensor, data: Bytes) -> set[tuple[int, int]]:
+    """Which chunk, of how many, may be the only one with values, as (chunk, chunks)."""
     if not tensor.elements:
-        return None
-    held = np.flatnonzero(_held(tensor, data))
-    if not held.size or held.size == tensor.shape[0]:
-        return None
-    first, size, rows = int(held[0]), int(held[-1]) - int(held[0]) + 1, tensor.shape[0]
+        return set()
+    held, rows = np.flatnonzero(_held(tensor, data)), tensor.shape[0]
+    if not held.size or held.size == rows:
+        return set()
+    first, size = int(held[0]), int(held[-1]) - int(held[0]) + 1
+    if held.size != size:
+        return set()
+    found = set()
     for ranks in range(2, min(rows, _MOST_RANKS) + 1):
         chunk = -(-rows // ranks)
         if chunk < size:
             break
-        last = min(first + chunk, rows)
-        if first % chunk == 0 and held.size == size and (chunk == size or last - first == size):
-            return first // chunk, ranks
-    return None
+        if first % chunk == 0 and min(chunk, rows - first) == size:
+            found.add((first // chunk, ranks))
+    return found

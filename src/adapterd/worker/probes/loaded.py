@@ -77,7 +77,7 @@ def placed(case: Case) -> Iterator[Reason]:
 
 def weight_change(case: Case) -> Iterator[Reason]:
     """How much each layer is changed; the verdict says whether that is enough, or too much."""
-    found = list(changes(case.model, case.name, case.resident.norms))
+    found = list(changes(case.model, case.name, case.resident.norms, case.begun))
     wrapped = [change.size for change in found if not change.saved]
     saved = [change.size for change in found if change.saved]
     case.measurements["modules"] = len(found)

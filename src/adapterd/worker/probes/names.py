@@ -16,7 +16,6 @@ EMBEDDING = re.compile(
     r"(?:^|\.)(?:embed_tokens|lm_head|wte|word_embeddings|embed_in|embed_out|embeddings|shared)\.weight$"
 )
 _WRAPPERS = ("_orig_mod.", "module.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
-_ROOT = "base_model.model."
 
 
 def some(names: Sequence[str], between: str = ", ") -> str:
@@ -38,24 +37,42 @@ def embedding_rows(shapes: Mapping[str, Shape]) -> int | None:
     return found[0].sizes[0] if found else None
 
 
-def misspelt(held: Iterable[str], expected: Iterable[str]) -> str:
-    """How the file's keys differ from those expected, where they are all the same but for one prefix; else empty."""
-    wanted, keys = set(expected), list(held)
-    if wanted.isdisjoint(keys) is False and wanted == set(keys):
+def misspelt(surplus: Iterable[str], missing: Iterable[str]) -> str:
+    """How the keys without a place differ from those that are missing, where they are the same but for one part.
+
+    Empty where they are not.
+    """
+    keys, wanted = sorted(surplus), set(missing)
+    if not keys or len(keys) != len(wanted):
         return ""
     for wrapper in _WRAPPERS:
         if any(wrapper in key for key in keys) and {key.replace(wrapper, "") for key in keys} == wanted:
             return f"once {wrapper!r} is taken out"
-    if {f"{_ROOT}{key}" for key in keys} == wanted:
-        return f"once {_ROOT!r} is put in front"
-    for doubled in (_ROOT, "base_model.", "model."):
-        if {key.replace(doubled, "", 1) for key in keys} == wanted:
-            return f"once one {doubled!r} is taken out"
     named = {part for key in keys for part in key.split(".")[-2:] if part not in ("weight", "bias")}
     for name in sorted(named):
         if {_without(key, name) for key in keys} == wanted:
             return f"once the adapter's name, {name!r}, is taken out"
+    return _other_beginning(keys, wanted)
+
+
+def _other_beginning(keys: Sequence[str], wanted: set[str]) -> str:
+    """How the keys differ, where all of them have parts too many or too few at their beginning, and the same ones."""
+    first = keys[0].split(".")
+    for at in range(len(first)):
+        rest = ".".join(first[at:])
+        for other in (key for key in wanted if key == rest or key.endswith(f".{rest}")):
+            old, new = keys[0].removesuffix(rest), other.removesuffix(rest)
+            if not (_within(old, new) or _within(new, old)):
+                continue  # other names are another architecture's
+            if all(key.startswith(old) for key in keys) and {new + key.removeprefix(old) for key in keys} == wanted:
+                return f"once they begin with {new!r} instead of {old!r}" if old else f"once {new!r} is put in front"
     return ""
+
+
+def _within(short: str, long: str) -> bool:
+    """Whether the parts of one beginning are all in the other, in their order."""
+    parts = iter(long.split("."))
+    return all(part in parts for part in short.split("."))
 
 
 def _without(key: str, name: str) -> str:

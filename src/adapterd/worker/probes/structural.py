@@ -18,8 +18,9 @@ def keys_match(case: Case) -> Iterator[Reason]:
     expected, base = case.shape().expected, case.shape().base
     surplus = sorted(key for key in case.held.keys() - expected.keys() if not _embedding_of_base(case, key))
     missing = sorted(expected.keys() - case.held.keys())
-    if surplus and missing and (how := misspelt(case.held, expected)):
-        yield reason("key_prefix", f"none of the {len(case.held)} keys has a place, all have {how}: {some(surplus)}")
+    if how := misspelt(surplus, missing):
+        text = f"{len(surplus)} of {len(case.held)} keys have no place, and all of them have {how}: {some(surplus)}"
+        yield reason("key_prefix", text)
         return
     of_base = [key for key in surplus if attach.base_name(key) in base]
     unexpected = [key for key in surplus if attach.base_name(key) not in base]
