@@ -17,6 +17,7 @@ from adapterd.core.version import (
 )
 from adapterd.log import get_logger
 from adapterd.ports import Claim, Conflict, Denied, LostLease, NotFound, Transient, WorkerDied
+from adapterd.steps.gates import GATE_END
 from adapterd.steps.host import Host
 from adapterd.steps.publish import publish
 from adapterd.steps.validate import validate
@@ -112,7 +113,8 @@ def turn(
 def lease_of(host: Host) -> float:
     """Seconds for which a version is claimed: what its step may take at most, and some more."""
     rules = host.config.validation
-    return host.config.schedule.lease + rules.deadline + host.config.hub.deadline
+    gates = sum(gate.timeout + GATE_END for gate in rules.gates)
+    return host.config.schedule.lease + rules.deadline + gates + host.config.hub.deadline
 
 
 def longest_wait(host: Host) -> float:
