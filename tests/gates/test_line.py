@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +13,7 @@ from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.reconcile import MOST_IN_A_ROW, Grouping
 from adapterd.steps.gates import MOST, numbers
+from gates.test_runner import eventually
 from helpers.adapters import write_adapter
 from helpers.hosts import BASE, World
 from publishing.conftest import stage
@@ -113,6 +115,27 @@ def test_a_gate_that_writes_to_the_snapshot_is_found_out(make_world: Worlds, ada
     drive(world)
     found = now(world, version)
     assert (found.stage, found.stalled, found.reason) == (Stage.VALIDATED, True, "snapshot_damaged")
+
+
+def test_a_stop_gives_the_version_back(make_world: Worlds, adapter: str) -> None:
+    """The daemon does not wait for a gate: it ends it, and nothing is held against the version."""
+    world = make_world()
+    started, stopping = world.tmp / "started", threading.Event()
+    configure(world, f"open({str(started)!r}, 'w'); print('loading', flush=True); time.sleep(600)", timeout="600s")
+    version = stage(world, adapter, 1)
+    before, history = now(world, version), world.registry.events(version.id)
+    lane = threading.Thread(
+        target=reconcile.turn,
+        args=(world.host, reconcile.LINE[0], world.publisher, lambda: 0.5, stopping.is_set),
+    )
+    lane.start()
+    eventually(started.exists)
+    stopping.set()
+    world.host.gates.close()
+    lane.join(20)
+    assert not lane.is_alive()
+    assert now(world, version) == before
+    assert world.registry.events(version.id) == history
 
 
 def test_other_gates_are_another_policy(make_world: Worlds, adapter: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -124,6 +125,20 @@ def test_what_a_gate_leaves_behind_is_killed(ask: Ask) -> None:
     assert answer.exit == 0
     assert time.monotonic() - began < SECONDS
     eventually(lambda: gone(answer.metrics["pid"]))
+
+
+def test_a_gate_dies_with_the_daemon(snapshot: Path, tmp_path: Path) -> None:
+    """However that ends: no gate runs on for nobody."""
+    pid = tmp_path / "pid"
+    gate = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    daemon = (
+        "import sys\nfrom adapterd.ports import GateRequest\nfrom adapterd.worker.gates import GateRunner\n"
+        f"GateRunner().ask(GateRequest((sys.executable, '-c', {gate!r}), {str(snapshot)!r}, '', 600.0))"
+    )
+    with subprocess.Popen([sys.executable, "-c", daemon], env={**os.environ, "TMPDIR": str(tmp_path)}) as process:
+        eventually(lambda: pid.exists() and pid.read_text())
+        process.kill()
+    eventually(lambda: gone(int(pid.read_text())))
 
 
 def test_a_flood_neither_blocks_nor_fills_memory(ask: Ask) -> None:

@@ -55,12 +55,18 @@ class GateRunner:
             GateFailed: it could not be started, did not end in time, was killed by a signal, or adapterd is stopping.
         """
         name, began = Path(request.command[0]).name, self._clock()
-        with tempfile.TemporaryDirectory(prefix="adapterd-gate-", ignore_cleanup_errors=True) as folder:
+        try:
+            room = tempfile.TemporaryDirectory(prefix="adapterd-gate-", ignore_cleanup_errors=True)
+        except OSError as error:
+            raise _failed(name, f"could not be started: there is no folder to work in: {error}") from error
+        with room as folder:
             run = self._start(request, name, folder)
             try:
                 in_time = run.wait(request.seconds)
             finally:
-                run.end()
+                with self._lock:  # nobody else kills by an id that is about to be free
+                    run.end()
+                    self._run = None
         seconds = round(self._clock() - began, 3)
         if self._closed:
             raise _failed(name, "was ended, since adapterd stops")
@@ -96,7 +102,7 @@ class GateRunner:
                 raise _failed(name, "was not started, since adapterd stops")
             try:
                 self._run = _Run(command, environment, folder)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no more threads
                 raise _failed(name, f"could not be started: {error}") from error
             return self._run
 
@@ -125,12 +131,16 @@ class _Run:
             raise
         finally:
             os.close(theirs)
-        self._out = _drained(self._process.stdout, MOST_OUTPUT)
-        self._err = _drained(self._process.stderr, BYTES)
+        self.began, self.fault, self.status = False, "", 0
         # It waits without reaping: until then nobody else can have its id, by which the group is killed.
         self._waiting = threading.Thread(target=self._await, name="gate", daemon=True)
-        self._waiting.start()
-        self.began, self.fault, self.status = False, "", 0
+        try:
+            self._out = _drained(self._process.stdout, MOST_OUTPUT)
+            self._err = _drained(self._process.stderr, BYTES)
+            self._waiting.start()
+        except BaseException:
+            self.end()
+            raise
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end; whether it came in time."""
