@@ -29,6 +29,7 @@ Measurements, each absent where it was not taken, and stable by name:
 | `base_restored` | whether the base was bitwise the same after removal; `reloaded` for kinds that change it |
 | `task`, `labels` | task type that was exercised; label count of a classification head |
 | `peak_rss`, `peak_device_bytes` | highest memory of the worker so far |
+| `gate.NAME` | the number NAME among the metrics of a gate of the operator's own |
 | `seconds`, `seconds_base` | the whole request; the part that loaded the base model, 0 where it was warm |
 """
 
@@ -218,6 +219,7 @@ def report(
     *,
     engines: Mapping[str, Any] | None = None,
     waivers: Sequence[Mapping[str, Any]] = (),
+    gates: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Everything that was found, measured and decided, as plain JSON without NaN or Inf."""
     document: dict[str, Any] = jsonable(
@@ -239,6 +241,7 @@ def report(
             "log_tail": measured.log_tail,
             "golden": measured.golden,
             "engines": engines,
+            "gates": list(gates),
         }
     )
     return document

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapterd.config import Config, Root
-from adapterd.ports import Hub, Registry, Validator
+from adapterd.ports import Gates, Hub, Registry, Validator
 from adapterd.spool import Spool
 
 
@@ -26,6 +26,7 @@ class Host:
     registry: Registry
     hub: Callable[[], Hub]
     validator: Validator
+    gates: Gates
     spool: Spool
     publisher: str
     clock: Callable[[], float]

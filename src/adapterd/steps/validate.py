@@ -1,7 +1,8 @@
 """validate: a report on exactly this tree exists under the current policy.
 
-Its one side effect is a worker process; nothing outside changes, so it may be done again at any time. A worker that
-dies is never a rejection.
+Its side effects are a worker process and the operator's gates; nothing of ours changes, so it may be done again at any
+time. A worker that dies, or a gate that comes to no answer, is never a rejection. A gate that wrote to the snapshot is
+found out when publish hashes it again.
 """
 
 from collections.abc import Sequence
@@ -15,9 +16,21 @@ from adapterd.core.examples import MAX_BYTES, BadExamplesError, Example, digest,
 from adapterd.core.naming import is_commit
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Advanced, Outcome, Reason, Refused, Stage, Stalled, Waiting
-from adapterd.ports import BaseModel, Claim, DeviceBusy, ProbeRequest, ProbeResult, Transient, Validation, WorkerDied
+from adapterd.ports import (
+    BaseModel,
+    Claim,
+    DeviceBusy,
+    GateFailed,
+    ProbeRequest,
+    ProbeResult,
+    Transient,
+    Validation,
+    WorkerDied,
+)
 from adapterd.roots import SettleError
 from adapterd.spool import Snapshot, weights_bytes
+from adapterd.steps import waivers
+from adapterd.steps.gates import Said, ask
 from adapterd.steps.host import Host
 from adapterd.steps.settle import ASKED
 
@@ -58,17 +71,30 @@ def validate(host: Host, claim: Claim) -> Outcome:
         return Stalled(reason(died.cause, died.message, died.hint))
     except DeviceBusy as busy:
         return Waiting(host.clock() + BUSY_WAIT, reason("device_busy", busy.message))
-    return _bound(host, version, snapshot, base, _decided(host, version, policy, base, result))
+    return _bound(host, version, snapshot, base, _decided(host, version, policy, base, snapshot, result))
 
 
 def _decided(
-    host: Host, version: AdapterVersion, policy: judge.Policy, base: BaseModel, result: ProbeResult
+    host: Host, version: AdapterVersion, policy: judge.Policy, base: BaseModel, snapshot: Snapshot, result: ProbeResult
 ) -> Outcome:
+    """Judge what was measured; what nothing speaks against is put before the operator's gates."""
     folder = Path(base.path)
     of_base = {"base_bytes": weights_bytes(folder), "base_license": base_license(folder)}
     result = replace(result, measurements={**result.measurements, **of_base})
-    decided = judge.decide(result.findings, result.measurements, policy.limits)
-    report = judge.report(decided, policy, result)
+    waived = waivers.given(host.registry.events(version.id))
+    decided = judge.decide(result.findings, result.measurements, policy.limits, waived=waived)
+    said = Said()
+    if decided.verdict == "passed":  # the cheap first: what is refused already is not asked about
+        try:
+            said = ask(host.gates, host.config, snapshot, base, waived)
+        except GateFailed as failed:
+            if failed.tail:
+                host.registry.note(version.id, "gate_failed", {"log_tail": failed.tail}, host.clock())
+            return Stalled(reason("gate_failed", failed.message))
+        findings = (*result.findings, *said.findings)
+        result = replace(result, findings=findings, measurements={**result.measurements, **said.measurements})
+        decided = judge.decide(result.findings, result.measurements, policy.limits, waived=waived)
+    report = judge.report(decided, policy, result, waivers=waivers.needed(waived, decided), gates=said.entries)
     row = Validation(version.id, version.tree, judge.policy_id(policy), decided.verdict, report, host.clock())
     facts = {"validation": row}
     if decided.verdict == "passed":
