@@ -20,6 +20,7 @@ from adapterd.registry import acquire, open_registry, prepare
 from adapterd.roots import SettleError
 from adapterd.spool import Spool
 from adapterd.steps.host import Host
+from adapterd.worker.gates import GateRunner
 from adapterd.worker.supervisor import WorkerSupervisor
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def opened(config: Config, *, anew: bool = False) -> Iterator[Host]:
             raise AdapterdError(error.message, "give the user of adapterd a spool that it can write") from error
         finally:
             host.validator.close()
+            host.gates.close()
             registry.close()
 
 
@@ -122,6 +124,7 @@ def host_of(config: Config, at: Places, registry: Registry, publisher: str) -> H
         registry=registry,
         hub=Once(lambda: hub_of(config, os.environ, Path.home())),
         validator=worker_of(config, digests),
+        gates=GateRunner(),
         spool=Spool(at.spool),
         publisher=publisher,
         clock=time.time,

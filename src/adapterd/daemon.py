@@ -183,6 +183,11 @@ class Daemon:
             reference = str(request.arguments.get("reference", ""))
             return {"retried": operate.retry(self._host, reference, request.user, request.reason)}
 
+        def waive(request: Request) -> Mapping[str, Any]:
+            self._reread()
+            code, reference = (str(request.arguments.get(name, "")) for name in ("code", "reference"))
+            return {"waived": operate.waive(self._host, code, reference, request.user, request.reason)}
+
         def adopt(request: Request) -> Mapping[str, Any]:
             self._ask_for_token_again()
             adapter = str(request.arguments.get("adapter", ""))
@@ -197,7 +202,8 @@ class Daemon:
         def status(request: Request) -> Mapping[str, Any]:  # noqa: ARG001 - every handler takes the request
             return {"health": dict(self.health.document()), "scans_done": self.health.scans_done}
 
-        return {"retry": audited(retry), "adopt": audited(adopt), "sync": audited(sync), "status": status}
+        changing = {"retry": retry, "waive": waive, "adopt": adopt, "sync": sync}
+        return {"status": status} | {name: audited(do) for name, do in changing.items()}
 
     def reload(self) -> None:
         """SIGHUP: read the configuration again; a wrong one is said and the old one stays."""
@@ -296,6 +302,7 @@ class Daemon:
         for lane in self._lanes:
             lane.stop()
         self._host.validator.close()
+        self._host.gates.close()
         deadline = time.monotonic() + STOP_SECONDS
         for lane in self._lanes:
             lane.join(max(0.1, deadline - time.monotonic()))

@@ -15,7 +15,7 @@ from adapterd.core.version import AdapterVersion, Reason, Stage, backoff
 from adapterd.health import Health, LaneHealth, RootHealth
 from adapterd.log import get_logger
 from adapterd.ports import Observation, RegistryError
-from adapterd.reconcile import LINE, Arrow
+from adapterd.reconcile import LINE, Arrow, Grouping
 from adapterd.steps import discover, export, promote
 from adapterd.steps.host import Host
 from adapterd.steps.settle import Later, Rests, Settled, failed, settle
@@ -185,6 +185,7 @@ class Steps:
         self._health = health
         self._arrow = arrow
         self._then = then
+        self._grouping = Grouping() if arrow.stage is Stage.STAGED else None
         self.stopping = threading.Event()
 
     def turn(self) -> float:
@@ -192,7 +193,13 @@ class Steps:
         while not self.stopping.is_set():
             host = self._host()
             moved = reconcile.turn(
-                host, self._arrow, host.publisher, _random.random, self.stopping.is_set, self._working
+                host,
+                self._arrow,
+                host.publisher,
+                _random.random,
+                self.stopping.is_set,
+                self._working,
+                self._grouping,
             )
             if moved is None:
                 break

@@ -1,27 +1,36 @@
-"""What a person may do to the line: retry, adopt, rebuild.
+"""What a person may do to the line: retry, waive, adopt, rebuild.
 
 The daemon runs it for the control socket; without a daemon the command line runs it under the writer's lock.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from adapterd.core import adapter as ad
-from adapterd.core import naming
+from adapterd.core import card, naming
 from adapterd.core import publication as pub
 from adapterd.core.errors import AdapterdError
 from adapterd.core.index import render
+from adapterd.core.reasons import BY_CODE, WAIVABLE
 from adapterd.core.trainerstate import is_loss
 from adapterd.core.version import AdapterVersion, Stage
-from adapterd.log import get_logger
+from adapterd.log import get_logger, redact
 from adapterd.ports import AddBytes, ChannelRecord, Conflict, Draft, Hub, NotFound, Refs, RemoteFile, RepoRecord
 from adapterd.steps import repo as repos
 from adapterd.steps.host import Host
+from adapterd.steps.waivers import WAIVED
 
 log = get_logger(__name__)
+
+
+LONGEST_WAIVER = 500
+"""Letters of a waiver's reason; it is published."""
+
+_USAGE, _DENIED = 2, 6
 
 
 class UnknownVersionError(AdapterdError):
@@ -81,6 +90,67 @@ def retry(host: Host, reference: str, actor: str, why: str) -> list[str]:
     if reference == "--all" or reference.startswith("/"):
         moved += _look_again(host, reference)
     return moved
+
+
+class WaiverError(AdapterdError):
+    """A reason cannot be set aside: `exit` is the exit code that says why not."""
+
+    def __init__(self, message: str, hint: str, code: int) -> None:
+        """Keep the exit code."""
+        super().__init__(message, hint)
+        self.exit = code
+
+
+def waive(host: Host, code: str, reference: str, actor: str, why: str) -> str:
+    """Set one reason aside for one version that is not published, and set it going again; its name.
+
+    Raises:
+        WaiverError: the code is unknown or is never waived, the version was not refused for it, or no reason is given.
+        UnknownVersionError: there is no such version.
+    """
+    words = " ".join(redact(why).split())
+    if not words or len(words) > LONGEST_WAIVER:
+        text = "a waiver has a reason" if not words else f"a waiver's reason has {LONGEST_WAIVER} letters at most"
+        raise WaiverError(text, f'adapterd waive {code} {reference} --reason "..."', _USAGE)
+    if code not in BY_CODE:
+        raise WaiverError(f"there is no reason {code}", f"those that may be waived: {_waivable()}", _USAGE)
+    if code not in WAIVABLE:
+        raise WaiverError(f"{code} is never waived", f"those that may be waived: {_waivable()}", _DENIED)
+    version = _one(host, reference)
+    if otherwise := _not_refused_for(host, version, code):
+        message = f"{version.label} was not refused for {code}: {otherwise}"
+        raise WaiverError(message, f"adapterd show {version.label}", UnknownVersionError.exit)
+    host.registry.note(version.id, WAIVED, {"code": code, "actor": actor, "reason": words}, host.clock())
+    log.warning("reason_waived", adapter=version.adapter, version=version.label, reason=code, message=words)
+    return host.registry.retry(version.id, host.clock(), actor).label
+
+
+def _not_refused_for(host: Host, version: AdapterVersion, code: str) -> str:
+    """How a version stands instead; empty where its last report names the code."""
+    if version.stage is Stage.PUBLISHED:
+        return "it is published"
+    reports = host.registry.validations(version.id)
+    if not reports:
+        return "there is no report on it"
+    codes = list(dict.fromkeys(str(r["code"]) for r in reports[-1].report["reasons"]))
+    return "" if code in codes else f"its last report names {', '.join(codes) or 'no reason'}"
+
+
+def _waivable() -> str:
+    return ", ".join(sorted(WAIVABLE))
+
+
+def _one(host: Host, reference: str) -> AdapterVersion:
+    """The one version that a reference names: never whichever is refused just now."""
+    if not reference.startswith("/") and not re.search(r"@(id:|v[0-9])", reference):
+        hint = "ADAPTER@id:HEX, as `adapterd list ADAPTER` shows it, or its directory"
+        raise WaiverError(f"{reference or 'nothing'} names no single version", hint, _USAGE)
+    found = find(host, reference)
+    if len(found) != 1:
+        raise UnknownVersionError(
+            f"the registry knows no version of {reference}", "`adapterd list` shows what it knows"
+        )
+    return found[0]
 
 
 def _look_again(host: Host, reference: str) -> list[str]:
@@ -212,7 +282,9 @@ def _restore(
         labels=provenance.get("labels", {}),
         trained={name: float(value) for name, value in provenance.get("trained", {}).items() if is_loss(value)},
     )
-    host.registry.restore(draft, number, commit, host.clock())
+    version = host.registry.restore(draft, number, commit, host.clock())
+    for waiver in card.public(manifest.get("report") or {})["waivers"]:
+        host.registry.note(version.id, WAIVED, waiver, host.clock())
 
 
 def stage_again(host: Host) -> int:

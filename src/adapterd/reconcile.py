@@ -17,6 +17,7 @@ from adapterd.core.version import (
 )
 from adapterd.log import get_logger
 from adapterd.ports import Claim, Conflict, Denied, LostLease, NotFound, Transient, WorkerDied
+from adapterd.steps.gates import GATE_END
 from adapterd.steps.host import Host
 from adapterd.steps.publish import publish
 from adapterd.steps.validate import validate
@@ -46,6 +47,32 @@ LINE: tuple[Arrow, ...] = (
 """The line behind settle. Each arrow has a lane of its own."""
 
 
+MOST_IN_A_ROW = 16
+"""Versions of one base model that are taken one after the other while others are due."""
+
+
+@dataclass(slots=True)
+class Grouping:
+    """Which base model a lane works on, so that the next version may be one of it and the base is not swapped.
+
+    After `MOST_IN_A_ROW` of them the oldest has its turn, whatever its base: nobody starves.
+    """
+
+    base: str = ""
+    length: int = 0
+
+    @property
+    def preferred(self) -> str:
+        """The base model of the next version, if there is one of it; empty for whichever is next."""
+        return self.base if self.length < MOST_IN_A_ROW else ""
+
+    def took(self, base: str) -> None:
+        """Remember what came."""
+        full = self.length >= MOST_IN_A_ROW
+        self.length = 1 if full or base != self.base else self.length + 1
+        self.base = base
+
+
 def turn(
     host: Host,
     arrow: Arrow,
@@ -53,17 +80,20 @@ def turn(
     jitter: Callable[[], float],
     stopping: Callable[[], bool] = lambda: False,
     working: Callable[[str], None] = lambda _: None,
+    grouping: Grouping | None = None,
 ) -> AdapterVersion | None:
     """Take one due version through one step and record what came of it; the version, or None where none is due.
 
     While `stopping`, a step that did not come to its end counts for nothing: the version is given back as it was.
-    `working` is told which version is in hand.
+    `working` is told which version is in hand. With a `grouping` versions of one base model follow one another.
     """
-    schedule = host.config.schedule
-    lease = schedule.lease + host.config.validation.deadline + host.config.hub.deadline
-    claim = host.registry.claim(arrow.stage, owner, host.clock(), lease, 2 * longest_wait(host))
+    base = grouping.preferred if grouping is not None else ""
+    horizon = 2 * longest_wait(host)
+    claim = host.registry.claim(arrow.stage, owner, host.clock(), lease_of(host), horizon, prefer_base=base)
     if claim is None:
         return None
+    if grouping is not None:
+        grouping.took(claim.version.base)
     working(claim.version.label)
     try:
         outcome = _outcome(host, arrow, claim, jitter())
@@ -78,6 +108,13 @@ def turn(
     except LostLease:
         log.warning("lease_lost", adapter=claim.version.adapter, step=arrow.name)
     return host.registry.version(claim.version.id)
+
+
+def lease_of(host: Host) -> float:
+    """Seconds for which a version is claimed: what its step may take at most, and some more."""
+    rules = host.config.validation
+    gates = sum(gate.timeout + GATE_END for gate in rules.gates)
+    return host.config.schedule.lease + rules.deadline + gates + host.config.hub.deadline
 
 
 def longest_wait(host: Host) -> float:

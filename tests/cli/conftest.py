@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -114,16 +115,20 @@ def host(config: Path, template: Path, tmp_path: Path, whole: Path) -> Path:
     place = tmp_path / "state" / "registry.db"
     place.parent.mkdir(mode=0o700)
     place.write_bytes(template.read_bytes())
-    report = {"reasons": [], "measurements": {"effect": 0.25}, "device": "cpu", "dtype": "float32"}
+    report = {"measurements": {"effect": 0.25, "gate.acc": 0.5}, "device": "cpu", "dtype": "float32"}
+    gates = [{"command": "evaluate", "exit": 3, "seconds": 2.0, "metrics": {"acc": 0.5}}]
+    waivers = [{"code": "gate_refused", "actor": "ada", "reason": "known", "at": NOW}]
     with open_registry(place, clock=lambda: NOW) as registry:
         registry.bind("acme/support", root, "acme/base", "LORA", "CAUSAL_LM")
         for count, path, verdict in ((1, whole.name, "passed"), (2, "run-1/checkpoint-2", "rejected")):
             version, _ = registry.intake(draft(root, count, path, final=count == 1), NOW)
             claim = registry.claim(Stage.STAGED, "test", NOW, 60.0, 3600.0)
             assert claim is not None
-            row = Validation(version.id, version.tree, "policy-1", verdict, {**report, "verdict": verdict}, NOW)
-            to = Stage.VALIDATED if verdict == "passed" else Stage.REJECTED
             why = None if verdict == "passed" else reason("no_effect", "not one of the 3 layers is changed by it")
+            beside = {"reasons": [asdict(why)]} if why else {"reasons": [], "gates": gates, "waivers": waivers}
+            said = {**report, "verdict": verdict, **beside}
+            row = Validation(version.id, version.tree, "policy-1", verdict, said, NOW)
+            to = Stage.VALIDATED if verdict == "passed" else Stage.REJECTED
             registry.advance(claim, to, NOW, reason=why, validation=row)
         claim = registry.claim(Stage.VALIDATED, "test", NOW, 60.0, 3600.0)
         assert claim is not None

@@ -1,6 +1,7 @@
 """retry and adopt: by the daemon where one runs, else here, under the writer's lock and in the audit log."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from adapterd.cli.app import app
-from adapterd.cli.exits import UsageFaultError
+from adapterd.cli.exits import UsageFaultError, code_of
 from adapterd.control import ControlError, ControlServer, Handler, Request
 from adapterd.core.errors import AdapterdError
 from adapterd.ports import RegistryError
@@ -35,7 +36,11 @@ def asked(host: Path) -> Iterator[list[Request]]:
 
         return handler
 
-    handlers = {"retry": remember({"retried": ["acme/support@id:3333"]}), "adopt": remember({"commit": "d" * 40})}
+    handlers = {
+        "retry": remember({"retried": ["acme/support@id:3333"]}),
+        "waive": remember({"waived": "acme/support@id:2222"}),
+        "adopt": remember({"commit": "d" * 40}),
+    }
     with ControlServer(host.parent / "run" / "control.sock", handlers):
         yield requests
 
@@ -61,6 +66,67 @@ def test_a_directory_goes_by_its_absolute_path(
     run(host, "retry", "./run-1")
     run(host, "retry", "--all")
     assert [r.arguments["reference"] for r in asked] == [str(whole), str(whole), "--all"]
+
+
+def test_a_waiver_goes_to_the_daemon(host: Path, asked: list[Request], whole: Path) -> None:
+    """Code, version and reason; a directory goes by its absolute path."""
+    said = run(host, "waive", "no_effect", "acme/support@id:22222222", "--reason", "meant so")
+    assert "no_effect is waived for acme/support@id:2222, which goes again" in said
+    run(host, "waive", "no_effect", str(whole), "--reason", "meant so")
+    assert [(r.do, dict(r.arguments), r.reason) for r in asked] == [
+        ("waive", {"code": "no_effect", "reference": "acme/support@id:22222222"}, "meant so"),
+        ("waive", {"code": "no_effect", "reference": str(whole)}, "meant so"),
+    ]
+
+
+def test_a_waiver_without_a_daemon_is_recorded_here(host: Path) -> None:
+    """In the version's history, with who and why, and in the audit log; the version goes again."""
+    run(host, "waive", "no_effect", "acme/support@id:22222222", "--reason", "a delta for\n a frozen layer")
+    with open_reader(host.parent / "state" / "registry.db") as registry:
+        version = registry.find("acme/support", identity="22222222")
+        assert version is not None
+        assert (str(version.stage), version.reason) == ("staged", "")
+        (event,) = [e for e in registry.events(version.id) if e.kind == "waived"]
+    assert event.detail["actor"]
+    assert (event.detail["code"], event.detail["reason"]) == ("no_effect", "a delta for a frozen layer")
+    (line,) = (host.parent / "state" / "audit.jsonl").read_text().splitlines()
+    assert json.loads(line)["arguments"] == {"code": "no_effect", "reference": "acme/support@id:22222222"}
+    shown = run(host, "show", "acme/support@id:22222222")
+    assert re.search(r"waived  actor .+, code no_effect, reason a delta for a frozen layer", shown)
+
+
+@pytest.mark.parametrize(
+    ("code", "version", "why", "text", "exit_code"),
+    [
+        ("bad_weights", "@id:22222222", "x", "bad_weights is never waived", 6),
+        ("pickle_only", "@id:22222222", "x", "pickle_only is never waived", 6),
+        ("base_differs", "@id:22222222", "x", "base_differs is never waived", 6),
+        ("no_efect", "@id:22222222", "x", "there is no reason no_efect", 2),
+        ("no_effect", "@id:22222222", " \n ", "a waiver has a reason", 2),
+        ("no_effect", "@id:22222222", "x" * 501, "500 letters at most", 2),
+        ("no_effect", "", "x", "names no single version", 2),
+        ("no_effect", "@main", "x", "names no single version", 2),
+        ("no_effect", "@id:99999999", "x", "the registry knows no", 5),
+        ("loss_too_high", "@id:22222222", "x", "its last report names no_effect", 5),
+        ("no_effect", "@id:33333333", "x", "there is no report on it", 5),
+        ("no_effect", "@v1", "x", "it is published", 5),
+    ],
+)
+def test_what_cannot_be_waived_says_why(
+    host: Path, code: str, version: str, why: str, text: str, exit_code: int
+) -> None:
+    """Integrity, pickles and the wrong base never; nothing without a reason, a version, or a finding. Nothing moves."""
+    with pytest.raises(AdapterdError, match=re.escape(text)) as caught:
+        run(host, "waive", code, f"acme/support{version}", "--reason", why)
+    assert (code_of(caught.value), bool(caught.value.hint)) == (exit_code, True)
+    with open_reader(host.parent / "state" / "registry.db") as registry:
+        assert registry.noted("waived") == frozenset()
+
+
+def test_a_waiver_asks_for_its_reason(host: Path) -> None:
+    """Without `--reason` the command line is wrong."""
+    done = CliRunner().invoke(app, ["waive", "no_effect", "acme/support@id:22222222", "--config", str(host)])
+    assert done.exit_code == 2
 
 
 def test_a_refusal_of_the_daemon_keeps_its_code(host: Path) -> None:

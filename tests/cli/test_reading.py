@@ -139,7 +139,7 @@ def test_show_finds_a_version_by_each_of_its_names(at: str) -> None:
     found = parsed("show", f"acme/support{at}")
     assert found["version"]["tag"] == "v1"
     assert [s["path"] for s in found["sightings"]] == ["run-1"]
-    assert found["reports"][0]["measurements"] == {"effect": 0.25}
+    assert found["reports"][0]["measurements"]["effect"] == 0.25
     assert found["events"]
 
 
@@ -149,6 +149,14 @@ def test_show_tells_why_a_version_was_rejected() -> None:
     assert "rejected" in said.splitlines()[0]
     assert "no_effect: not one of the 3 layers is changed by it" in said
     assert "Try: the adapter changes no weight" in said
+
+
+def test_show_tells_of_gates_and_waivers() -> None:
+    """What each gate said, its numbers, and who set which reason aside, and why."""
+    said = run("show", "acme/support@v1")
+    assert "gate evaluate: exit code 3 after 2 s" in said
+    assert re.search(r"gate\.acc +0\.5", said)
+    assert "waived gate_refused by ada: known" in said
 
 
 def test_show_path_adds_what_became_of_a_directory(whole: Path, make: "Make") -> None:

@@ -136,6 +136,18 @@ def test_block_shows_what_a_deployer_asks() -> None:
         assert text in BLOCK
 
 
+def test_a_report_for_other_eyes_names_nobody_and_quotes_no_command() -> None:
+    """Who waived a reason, and what a gate wrote below the first line of its message, stay on this host."""
+    waived = {"code": "gate_refused", "actor": "alice", "reason": "known", "at": 5.0}
+    warning = {"code": "gate_refused", "message": "gate check said no with exit code 1\n/home/alice/x is missing"}
+    facts = replace(FACTS, report={**REPORT, "waivers": [waived], "warnings": [warning]})
+    report = json.loads(card.manifest(facts, 4))["report"]
+    assert report["waivers"] == [{"code": "gate_refused", "reason": "known", "at": 5.0}]
+    assert [w["message"] for w in report["warnings"]] == ["gate check said no with exit code 1"]
+    assert "| waived | gate_refused, known |" in card.block(facts, 4)
+    assert "alice" not in card.block(facts, 4)
+
+
 def test_a_local_base_is_no_metadata() -> None:
     """`base_model` is a Hub id or is left out, since the Hub refuses anything else."""
     local = replace(FACTS, base=card.BaseFacts("", "local"))

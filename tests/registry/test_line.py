@@ -35,6 +35,47 @@ def test_claim_in_order(registry: Registry, trainer: "Trainer") -> None:
     assert registry.claim(Stage.VALIDATED, "late", trainer.now, LEASE, HORIZON) is None
 
 
+def test_a_preferred_base_goes_first(registry: Registry, trainer: "Trainer") -> None:
+    """Adapters on the base that is loaded are claimed before older ones on others; without any, the oldest is."""
+    for adapter, base in (("a", "acme/one"), ("b", "acme/two"), ("a", "acme/one"), ("b", "acme/two")):
+        trainer.staged(registry, adapter=f"acme/{adapter}", base=base)
+    claims = [
+        registry.claim(Stage.STAGED, f"lane-{n}", trainer.now, LEASE, HORIZON, prefer_base="acme/two") for n in range(4)
+    ]
+    assert [c.version.intake for c in claims if c] == [2, 4, 1, 3]
+
+
+def test_a_preferred_base_that_is_not_due_is_not_waited_for(registry: Registry, trainer: "Trainer") -> None:
+    """A version that waits, stalls or is leased does not count."""
+    other = trainer.staged(registry, adapter="acme/a", base="acme/one")
+    trainer.staged(registry, adapter="acme/b", base="acme/two")
+    claim = registry.claim(Stage.STAGED, "lane", trainer.now, LEASE, HORIZON, prefer_base="acme/two")
+    assert claim is not None
+    registry.wait(claim, trainer.now + 60, LIMIT, trainer.now, failed=False)
+    found = registry.claim(Stage.STAGED, "lane", trainer.now, LEASE, HORIZON, prefer_base="acme/two")
+    assert found is not None
+    assert found.version.id == other.id
+
+
+def test_a_preferred_base_keeps_the_order_within_an_adapter(registry: Registry, trainer: "Trainer") -> None:
+    """One trainer wrote a path where the other wrote an id: the older version is not overtaken."""
+    trainer.staged(registry, adapter="acme/a", base="acme/one")
+    trainer.staged(registry, adapter="acme/b", base="/models/two")
+    trainer.staged(registry, adapter="acme/b", base="acme/two")
+    claims = [
+        registry.claim(Stage.STAGED, f"lane-{n}", trainer.now, LEASE, HORIZON, prefer_base="acme/two") for n in range(3)
+    ]
+    assert [c.version.intake for c in claims if c] == [2, 3, 1]
+
+
+def test_histories_are_found_by_what_is_in_them(registry: Registry, trainer: "Trainer") -> None:
+    """Which versions have a line of one kind."""
+    first, second = trainer.staged(registry), trainer.staged(registry)
+    registry.note(second.id, "waived", {"code": "no_effect"}, trainer.now)
+    assert registry.noted("waived") == {second.id}
+    assert first.id in registry.noted("staged")
+
+
 def test_lease_runs_out(registry: Registry, trainer: "Trainer") -> None:
     """A lease that ran out is free for the next, under a higher fence; the first owner has lost it."""
     trainer.staged(registry)

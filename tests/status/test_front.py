@@ -5,7 +5,7 @@ from typing import Any
 
 from adapterd.core.version import Stage
 from adapterd.health import Health, LaneHealth, RootHealth
-from adapterd.ports import ChannelRecord
+from adapterd.ports import ChannelRecord, Validation
 
 NOW = 1_760_000_000.0
 HOSTILE = "<script>alert(1)</script>\"'&\u202e\x1b"
@@ -141,6 +141,27 @@ def test_an_adapter_has_a_page_with_its_versions_reports_and_history(ask: Any, h
         assert said in text, said
     assert "acme/other-lora" not in text
     assert "refresh" not in page.body
+
+
+def test_a_version_shows_what_gates_said_and_what_was_waived(ask: Any, host: Any) -> None:  # noqa: ANN401 - fixtures
+    """Each gate with its exit code, its numbers, and each waiver with who gave it and why."""
+    host.staged()
+    claim = host.claim(Stage.STAGED)
+    version = claim.version
+    report = {
+        "verdict": "passed",
+        "measurements": {"gate.acc": 0.25},
+        "gates": [{"command": "evaluate", "exit": 1, "seconds": 2.0, "metrics": {"acc": 0.25}}],
+        "waivers": [{"code": "gate_refused", "actor": "ada", "reason": HOSTILE, "at": NOW}],
+    }
+    row = Validation(version.id, version.tree, "policy", "passed", report, NOW)
+    host.registry.advance(claim, Stage.VALIDATED, NOW, validation=row)
+    page = ask("/adapters/acme/support-lora")
+    said = words(page.body)
+    assert "gate.acc 0.25" in said
+    assert "evaluate exit code 1" in said
+    assert "gate_refused by ada:" in said
+    assert HOSTILE not in page.body
 
 
 def test_a_rejected_version_shows_its_reasons_on_its_page(ask: Any, host: Any) -> None:  # noqa: ANN401 - fixtures

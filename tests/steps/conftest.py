@@ -18,6 +18,7 @@ from adapterd.steps import discover
 from adapterd.steps.discover import Found
 from adapterd.steps.host import Host
 from adapterd.steps.settle import Later, Rests, Settled, settle
+from adapterd.worker.gates import GateRunner
 from helpers.hosts import Clock, GivenValidator
 
 QUIET = 5.0
@@ -57,6 +58,7 @@ class Site:
             registry=self.registry,
             hub=no_hub,
             validator=GivenValidator(),
+            gates=GateRunner(),
             spool=self.spool,
             publisher="publisher-a",
             clock=self.clock,

@@ -63,7 +63,7 @@ class Site:
 
     def environ(self) -> Mapping[str, str]:
         """A clean environment."""
-        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
+        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH") if key in os.environ}
         return {**kept, "OMP_NUM_THREADS": "1", "HF_HUB_CACHE": str(self.tmp / "cache")}
 
     def command(self, *words: str) -> list[str]:

@@ -1,14 +1,22 @@
 """The daemon as its operator meets it: a process with signals, exit codes, a page and a log."""
 
 import json
+import os
+import pwd
 import re
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from adapterd.core.reasons import reason
+from adapterd.core.version import AdapterVersion
+from adapterd.registry import open_reader
 from helpers.adapters import write_adapter
-from helpers.hosts import NAMESPACE
+from helpers.hosts import NAMESPACE, World
+from publishing.conftest import stage
+from publishing.test_refusals import drive_only_validation
 from watch.conftest import Daemon, Site, get, until
 
 Watch = Callable[..., Daemon]
@@ -148,6 +156,52 @@ def test_retry_takes_up_a_configuration_that_was_changed_since(site: Site, watch
     done = site.run("retry", "--config", str(site.config), f"{NAMESPACE}/support-run")
     assert done.returncode == 0, done.stderr
     until(lambda: "configuration_reloaded" in daemon.said(), "reloaded")
+    assert daemon.stop() == 0
+
+
+def _rejected(site: Site, name: str) -> AdapterVersion:
+    """A version that was refused before the daemon was started."""
+    world = World(site.tmp, site.hub.endpoint)
+    world.validator.result = replace(world.validator.result, findings=(reason("no_effect", "nothing changes"),))
+    version = stage(world, f"{NAMESPACE}/{name}", 1)
+    drive_only_validation(world)
+    world.close()
+    return version
+
+
+def test_a_reload_names_what_was_refused_under_other_rules(site: Site, watch: Watch) -> None:
+    """While the policy is the same nothing is named; a gate more is another policy."""
+    version = _rejected(site, "affected-run")
+    daemon = watch().ready()
+    site.configure(log="{level: debug}")
+    daemon.process.send_signal(signal.SIGHUP)
+    until(lambda: "configuration_reloaded" in daemon.said(), "reloaded")
+    assert "rejected_under_older_policy" not in daemon.said()
+    site.configure(validation="{gates: [{command: [/bin/true]}]}")
+    daemon.process.send_signal(signal.SIGHUP)
+    until(lambda: "rejected_under_older_policy" in daemon.said(), "named")
+    assert f"adapterd retry {version.label}" in daemon.said()
+    assert daemon.stop() == 0
+
+
+def test_a_waiver_goes_through_the_running_daemon(site: Site, watch: Watch) -> None:
+    """Recorded with who the kernel says it was, and audited; the version goes again. Some codes are never waived."""
+    version = _rejected(site, "waived-run")
+    site.configure(base_models="[]")
+    daemon = watch().ready()
+    asked = ["waive", "--config", str(site.config), "no_effect", version.label]
+    done = site.run(*asked, "--reason", "meant so")
+    assert done.returncode == 0, done.stderr
+    until(lambda: "base_not_at_hand" in daemon.said(), "went again")
+    refused = site.run("waive", "--config", str(site.config), "bad_weights", version.label, "--reason", "meant so")
+    assert (refused.returncode, "never waived" in refused.stderr) == (6, True)
+    with open_reader(site.registry) as reader:
+        (event,) = [e for e in reader.events(version.id) if e.kind == "waived"]
+    assert (event.detail["code"], event.detail["reason"]) == ("no_effect", "meant so")
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert event.detail["actor"] == user
+    audit = [json.loads(line) for line in (site.tmp / "state" / "audit.jsonl").read_text().splitlines()]
+    assert [(e["do"], e["user"], e["outcome"]) for e in audit] == [("waive", user, "done"), ("waive", user, "failed")]
     assert daemon.stop() == 0
 
 

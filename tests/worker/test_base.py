@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from adapterd.ports import BaseModel
-from adapterd.worker.base import fingerprint, gguf_file, task_of, weight_bytes
+from adapterd.worker.architecture import NoClassError, gguf_file, loader_for
+from adapterd.worker.base import fingerprint, weight_bytes
 
 
 def of(folder: Path) -> BaseModel:
@@ -47,23 +48,54 @@ def test_a_base_file_is_hashed_once(bases: Any) -> None:  # noqa: ANN401 - a dat
         ({"task_type": None}, "GPT2LMHeadModel", "CAUSAL_LM"),
         ({"task_type": None}, "BertForSequenceClassification", "SEQ_CLS"),
         ({}, "BertModel", "FEATURE_EXTRACTION"),
-        ({}, "SomethingOfYours", None),
+        ({}, "T5ForConditionalGeneration", "SEQ_2_SEQ_LM"),
+        ({}, "WhisperForConditionalGeneration", "SEQ_2_SEQ_LM"),
+        ({}, "BertForTokenClassification", "TOKEN_CLS"),
         ({"auto_mapping": {"base_model_class": "BertForSequenceClassification"}}, "BertModel", "SEQ_CLS"),
     ],
 )
 def test_the_task_is_named_or_follows_from_the_base(
-    config: dict[str, Any], architecture: str, task: str | None, tmp_path: Path
+    config: dict[str, Any], architecture: str, task: str, tmp_path: Path
 ) -> None:
     """Native saves name no task; then the class counts that it was trained in, or the base was made for."""
     (tmp_path / "config.json").write_text(json.dumps({"architectures": [architecture]}))
-    assert task_of(config, tmp_path) == task
+    assert loader_for(config, tmp_path).task == task
+
+
+@pytest.mark.parametrize(
+    ("config", "base", "code"),
+    [
+        ({}, {"architectures": ["SomethingOfYours"]}, "unsupported_task"),
+        ({}, {}, "unsupported_task"),
+        ({"auto_mapping": {"base_model_class": "os"}}, {"architectures": ["BertModel"]}, "unsupported_task"),
+        ({"task_type": "DANCING"}, {"model_type": "llama"}, "unsupported_task"),
+        ({"task_type": "SEQ_2_SEQ_LM"}, {"model_type": "llama"}, "unsupported_task"),
+        ({}, {"model_type": "theirs", "auto_map": {"AutoConfig": "code.Theirs"}}, "remote_code"),
+    ],
+)
+def test_what_no_class_is_for_is_refused(
+    config: dict[str, Any], base: dict[str, Any], code: str, tmp_path: Path
+) -> None:
+    """A task or class that transformers has not is a refusal; a base that needs its own code is a person's decision."""
+    (tmp_path / "config.json").write_text(json.dumps(base))
+    with pytest.raises(NoClassError) as caught:
+        loader_for(config, tmp_path)
+    assert caught.value.code == code
+
+
+def test_a_task_names_its_own_class(tmp_path: Path) -> None:
+    """The auto class of the task, and for sound the one that takes sound."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "whisper"}))
+    assert loader_for({"task_type": "SEQ_2_SEQ_LM"}, tmp_path).name == "AutoModelForSpeechSeq2Seq"
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5"}))
+    assert loader_for({"task_type": "SEQ_2_SEQ_LM"}, tmp_path).name == "AutoModelForSeq2SeqLM"
 
 
 def test_a_gguf_file_alone_is_a_base(tmp_path: Path) -> None:
     """Two of them, or one beside a config, are not: nobody said which is meant."""
     (tmp_path / "model.Q4.gguf").write_bytes(b"GGUF")
     assert gguf_file(tmp_path) == "model.Q4.gguf"
-    assert task_of({}, tmp_path) == "CAUSAL_LM"
+    assert loader_for({}, tmp_path).task == "CAUSAL_LM"
     assert weight_bytes(tmp_path) == 4
     (tmp_path / "config.json").write_text("{}")
     assert gguf_file(tmp_path) is None

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from adapterd.core.adapter import WEIGHTS
 from adapterd.worker.attach import tensor_of
 from adapterd.worker.files import BadFileError, read_weights
+from adapterd.worker.values import extremes
 
 FLOATS = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e5m2, torch.float8_e4m3fn]
 OTHERS = [torch.int64, torch.int8, torch.uint8, torch.bool]
@@ -41,13 +42,13 @@ def test_values_that_are_no_numbers_are_counted_in_every_type(dtype: torch.dtype
     bad = [torch.nan] if dtype is torch.float8_e4m3fn else [torch.nan, torch.inf, -torch.inf]
     fine = torch.tensor([0.0, 1.0, -1.0, torch.finfo(dtype).max, torch.finfo(dtype).min], dtype=torch.float64)
     tensors = {"bad": torch.cat([fine, torch.tensor(bad).double()]).to(dtype), "fine": fine.to(dtype)}
-    found = list(read_weights(saved(tmp_path, tensors)).non_finite())
+    found = [(t, n) for t, n, _ in extremes(read_weights(saved(tmp_path, tensors))) if n]
     assert [(tensor.name, count) for tensor, count in found] == [("bad", len(bad))]
 
 
 def test_integers_are_never_taken_for_infinities(tmp_path: Path) -> None:
     """All bits set is minus one."""
-    assert not list(read_weights(saved(tmp_path, {"a": torch.full((4,), -1)})).non_finite())
+    assert not list(extremes(read_weights(saved(tmp_path, {"a": torch.full((4,), -1)}))))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

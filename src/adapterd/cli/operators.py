@@ -97,6 +97,16 @@ def retry(
     end(lazily.changing.retry(config, references or [], every=every, why=why))
 
 
+def waive(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The reason that shall not count, such as no_effect.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="ADAPTER@id:HEX, or its directory.")],
+    why: Annotated[str, typer.Option("--reason", help="Why; it is published with the version.")],
+    config: ConfigOption = None,
+) -> None:
+    """Publish a refused version all the same: set one reason aside."""
+    end(lazily.changing.waive(config, code, version, why))
+
+
 def adopt(
     adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="namespace/name")],
     why: WhyOption = "",
@@ -127,5 +137,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("list")(list_)
     app.command()(show)
     app.command()(retry)
+    app.command()(waive)
     app.command()(adopt)
     app.add_typer(registry, name="registry")

@@ -201,7 +201,8 @@ class Limits(Section):
     max_effect: float = Field(
         default=10.0,
         gt=0,
-        description="An adapter may change the median layer by no more than this, relative to the layer's own size.",
+        description="An adapter may change the median layer by no more than this, relative to the layer's own size,"
+        " unless the loss is lower with it.",
     )
     expected_loss_tolerance: float = Field(
         default=0.25,
@@ -214,11 +215,14 @@ class Gate(Section):
     """A check of one's own, run on the frozen copy after the probes; no token is in its environment."""
 
     command: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] = Field(
-        description="Program and arguments; `{snapshot}` is the folder of the frozen copy. A JSON object on its"
-        " standard output goes into the report; any exit code but 0 refuses the version.",
+        description="Program, by its absolute path or its name on PATH, and arguments; `{snapshot}` in an argument is"
+        " the folder of the frozen copy. A JSON object on its standard output goes into the report, and its numbers are"
+        " published as measurements `gate.NAME`; any exit code but 0 refuses the version.",
         examples=[["/opt/checks/evaluate", "{snapshot}"]],
     )
-    timeout: Duration = Field(default=600.0, gt=0, description="Longest time it may take.")
+    timeout: Duration = Field(
+        default=600.0, gt=0, description="Longest time it may take; then it is killed, and a person must act."
+    )
 
 
 class Validation(Section):

@@ -68,7 +68,7 @@ class Facts:
 
 def manifest(facts: Facts, number: int) -> bytes:
     """Render ``adapterd.json``, schema 1 (docs/reference/manifest.md)."""
-    version, config, report = facts.version, facts.config, facts.report
+    version, config, report = facts.version, facts.config, public(facts.report)
     fields, variant = config.fields, _variant(report)
     document = {
         "schema": SCHEMA,
@@ -135,6 +135,24 @@ def _where(report: Mapping[str, Any]) -> str:
     return ", ".join(str(each) for each in said if each)
 
 
+def public(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report for other eyes: waivers without who gave them, and of each message its first line alone.
+
+    What follows the first line is what a command on this host wrote.
+    """
+    waivers = [{key: w[key] for key in ("code", "reason", "at") if key in w} for w in _mappings(report.get("waivers"))]
+    told = {
+        key: [{**r, "message": str(r.get("message", "")).partition("\n")[0]} for r in _mappings(report.get(key))]
+        for key in ("reasons", "warnings")
+    }
+    return {**report, "waivers": waivers, **told}
+
+
+def _mappings(value: object) -> list[Mapping[str, Any]]:
+    """The objects in what should be a list of objects."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list | tuple) else []
+
+
 def _names(value: object) -> object:
     """A set of names in a fixed order; a regular expression or None as it is."""
     return sorted(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
@@ -171,7 +189,7 @@ def metadata(facts: Facts) -> dict[str, Any]:
 
 def block(facts: Facts, number: int) -> str:
     """The managed block of the model card, between its two marks."""
-    version, report = facts.version, facts.report
+    version, report = facts.version, public(facts.report)
     measured: Mapping[str, Any] = report.get("measurements") or {}
     share = f", {100 * facts.bytes / facts.base.bytes:.2f} % of its base" if facts.base.bytes else ""
     base = f"`{facts.base.id}`" if facts.base.id else "a local model that is not on the Hub"
@@ -185,7 +203,8 @@ def block(facts: Facts, number: int) -> str:
         ("validated on", _where(report)),
         *_measured_rows(measured),
     ]
-    rows += [("note", str(w.get("message", ""))) for w in report.get("warnings") or () if isinstance(w, Mapping)]
+    rows += [("waived", f"{w.get('code', '')}, {w.get('reason', '')}") for w in report["waivers"]]
+    rows += [("note", w["message"]) for w in report["warnings"]]
     table = "\n".join(f"| {_cell(key)} | {_cell(value)} |" for key, value in rows)
     former = f"The version before is `v{facts.former}`." if facts.former else "This is the first version."
     return "\n".join(

@@ -18,8 +18,13 @@ def adapter_entry(
     versions: Iterable[AdapterVersion],
     channels: Mapping[str, int],
     standing: Mapping[str, Any],
+    waived: Mapping[int, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """One adapter's part: every published version by tag, every channel by name."""
+    """One adapter's part: every published version by tag, every channel by name.
+
+    `waived` are the codes that a person set aside, by the registry's row.
+    """
+    aside = waived or {}
     out = yanked(standing)
     listed = sorted((v for v in versions if v.stage is Stage.PUBLISHED and v.number), key=lambda v: v.number or 0)
     return {
@@ -37,6 +42,7 @@ def adapter_entry(
                 "final": v.final,
                 "yanked": v.number in out,
                 "serving_name": serving_name(adapter, v.number or 0, v.identity),
+                **({"waived": list(aside[v.id])} if aside.get(v.id) else {}),
             }
             for v in listed
         },

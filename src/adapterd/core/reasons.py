@@ -192,4 +192,6 @@ def page() -> str:
         "|---|---|---|---|",
     ]
     lines += [f"| `{e.code}` | {e.where} | {e.severity} | {e.hint} |" for e in TABLE]
+    waivable = ", ".join(f"`{code}`" for code in sorted(WAIVABLE))
+    lines += ["", f"`adapterd waive` sets these aside for one version: {waivable}.", "The others are never waived."]
     return "\n".join([*lines, ""])

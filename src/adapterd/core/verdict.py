@@ -11,18 +11,25 @@ Measurements, each absent where it was not taken, and stable by name:
 | `rank` | the largest rank among its LoRA factors |
 | `modules` | layers of the base that the adapter wraps, or saves in full |
 | `modules_without_effect` | how many of these change nothing |
-| `effect`, `effect_min` | largest and smallest relative weight change over the wrapped layers |
+| `effect`, `effect_median`, `effect_min` | largest, median, smallest relative weight change of the wrapped layers |
+| `effects` | the same by the layers' own names: layers, how many unchanged, smallest, largest |
 | `saved_effect` | largest relative change over the layers that are saved in full |
-| `texts`, `tokens` | probe texts, and tokens of all of them that were used |
-| `loss_base`, `loss_adapter` | mean nats per token on the probe texts (CAUSAL_LM) |
-| `kl` | mean Kullback-Leibler divergence per token, base to adapter (CAUSAL_LM) |
+| `texts`, `tokens` | probe examples, and tokens of all of them that were used |
+| `tokens_trained`, `tokens_touched` | token ids that were trained or added, and those that generated probes touched |
+| `loss_base`, `loss_adapter` | mean nats per target on the probes (language models; classifiers with labels) |
+| `kl` | mean Kullback-Leibler divergence per token, base to adapter (language models) |
+| `vocabulary` | outputs per position of a language model |
+| `noise_floor` | what a null adapter of the same shape, or the base itself a second time, moves the outputs by |
 | `max_dlogit` | largest absolute change of an output: a logit, or a hidden state (FEATURE_EXTRACTION) |
 | `cosine` | mean cosine of the last hidden states with and without (FEATURE_EXTRACTION) |
-| `deterministic` | whether two passes with the adapter were bitwise equal |
-| `latency_ms`, `latency_base_ms` | one pass over all probe texts, warm |
+| `modules_idle` | wrapped layers that no pass came through |
+| `head_in_file` | whether the file holds a head of its own (tasks with labels, QUESTION_ANS) |
+| `deterministic` | whether two passes over a part of the probes were bitwise equal with the adapter |
+| `latency_ms`, `latency_base_ms` | one pass over this part, warm, with and without |
 | `base_restored` | whether the base was bitwise the same after removal; `reloaded` for kinds that change it |
 | `task`, `labels` | task type that was exercised; label count of a classification head |
 | `peak_rss`, `peak_device_bytes` | highest memory of the worker so far |
+| `gate.NAME` | the number NAME among the metrics of a gate of the operator's own |
 | `seconds`, `seconds_base` | the whole request; the part that loaded the base model, 0 where it was warm |
 """
 
@@ -33,7 +40,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from adapterd.core.expected import Expected, against_expected, number
+from adapterd.core.expected import FAR, Expected, against_expected, number
 from adapterd.core.reasons import BY_CODE, WAIVABLE, Severity, reason
 from adapterd.core.version import Reason
 
@@ -182,6 +189,7 @@ def report(
     *,
     engines: Mapping[str, Any] | None = None,
     waivers: Sequence[Mapping[str, Any]] = (),
+    gates: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Everything that was found, measured and decided, as plain JSON without NaN or Inf."""
     document: dict[str, Any] = jsonable(
@@ -203,6 +211,7 @@ def report(
             "log_tail": measured.log_tail,
             "golden": measured.golden,
             "engines": engines,
+            "gates": list(gates),
         }
     )
     return document
@@ -223,14 +232,17 @@ def _against_limits(found: set[str], measurements: Mapping[str, Any], limits: Li
     """What the numbers say that no probe has said yet."""
     reasons: list[Reason] = []
     effect, change = number(measurements, "effect"), number(measurements, "max_dlogit")
+    floor = 2 * (number(measurements, "noise_floor") or 0.0)
+    moved = f"by {change or 0:.3g}, the noise alone by {floor / 2:.3g}" if floor else "by nothing"
     if effect is not None and effect <= limits.min_effect:
         reasons.append(_no_effect(effect, measurements, limits))
-    elif effect is None and change == 0:  # a kind without a weight change of its own: its outputs must move
-        reasons.append(reason("no_effect", "the outputs on all probe texts are bitwise those of the base model"))
-    elif change == 0:
-        reasons.append(
-            reason("logits_unchanged", f"the weights change by {effect:.3g}, the outputs on the probe texts by nothing")
-        )
+    elif change is not None and change <= floor:
+        if effect is None:  # a kind without a weight change of its own: its outputs must move
+            reasons.append(reason("no_effect", f"the outputs on all probe texts move {moved}"))
+        else:
+            text = f"the weights change by {effect:.3g}, the outputs on the probe texts {moved}"
+            reasons.append(reason("logits_unchanged", text))
+    reasons += _sizes(measurements, limits)
     reasons += _losses(measurements, limits)
     return [r for r in reasons if r.code not in found]
 
@@ -246,6 +258,21 @@ def _no_effect(effect: float, measurements: Mapping[str, Any], limits: Limits) -
     return reason("no_effect", f"not one of the {modules} layers that the adapter wraps is changed by it")
 
 
+def _sizes(measurements: Mapping[str, Any], limits: Limits) -> list[Reason]:
+    """Say that it changes the layers too much, or some of them not at all."""
+    middle, layers = number(measurements, "effect_median"), measurements.get("modules", 0)
+    without = measurements.get("modules_without_effect", 0)
+    reasons = []
+    base, loss = number(measurements, "loss_base"), number(measurements, "loss_adapter")
+    better = base is not None and loss is not None and loss < base  # a large change that helps is no fault
+    if middle is not None and middle > limits.max_effect and not better:
+        text = f"the median change over {layers} layers is {middle:.3g} times their size, limit {limits.max_effect:g}"
+        reasons.append(reason("effect_too_large", text))
+    if 0 < without < layers:
+        reasons.append(reason("modules_without_effect", f"{without} of {layers} layers are not changed"))
+    return reasons
+
+
 def _losses(measurements: Mapping[str, Any], limits: Limits) -> list[Reason]:
     """Hold the loss on the probe texts against the limits, and against the base's own."""
     base, loss = number(measurements, "loss_base"), number(measurements, "loss_adapter")
@@ -257,6 +284,11 @@ def _losses(measurements: Mapping[str, Any], limits: Limits) -> list[Reason]:
     if base is None:
         return reasons
     rise = loss - base
+    vocabulary = number(measurements, "vocabulary")
+    if vocabulary and loss > math.log(vocabulary) + FAR and rise > FAR:
+        chance = math.log(vocabulary)
+        text = f"the loss is {loss:.3f} nats per token; guessing among {vocabulary:.0f} tokens has {chance:.3f}"
+        reasons.append(reason("loss_worse_than_chance", text))
     if limits.max_loss_increase is not None and rise > limits.max_loss_increase:
         text = f"the loss rises by {rise:.3f} nats per token to {loss:.3f}, limit {limits.max_loss_increase:g}"
         reasons.append(reason("loss_too_high", text))

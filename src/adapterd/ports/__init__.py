@@ -1,4 +1,4 @@
-"""The three ports, a page of contract each, and the errors that they may raise.
+"""The four ports, a page of contract each, and the errors that they may raise.
 
 Steps know these and nothing behind them. Whatever library stands behind a port, its exceptions are mapped to the
 classes here once, in the adapter module; anything else that comes through is a bug and stalls the version.
@@ -8,6 +8,7 @@ from adapterd.ports.errors import (
     Conflict,
     Denied,
     DeviceBusy,
+    GateFailed,
     LostLease,
     NoSuchDevice,
     NotFound,
@@ -15,6 +16,7 @@ from adapterd.ports.errors import (
     Transient,
     WorkerDied,
 )
+from adapterd.ports.gates import GateAnswer, GateRequest, Gates
 from adapterd.ports.hub import AddBytes, AddFile, CopyFrom, Delete, Hub, Operation, Refs, RemoteCommit, RemoteFile
 from adapterd.ports.registry import (
     AdapterRecord,
@@ -46,6 +48,10 @@ __all__ = [
     "DeviceBusy",
     "Draft",
     "Event",
+    "GateAnswer",
+    "GateFailed",
+    "GateRequest",
+    "Gates",
     "Hub",
     "Intent",
     "LostLease",

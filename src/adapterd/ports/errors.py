@@ -58,6 +58,18 @@ class WorkerDied(AdapterdError):
         self.log_tail = log_tail
 
 
+class GateFailed(AdapterdError):
+    """A gate came to no answer: it could not be started, did not end in time, or was killed. It did not say no.
+
+    `tail` is the last of its output.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, tail: str = "") -> None:
+        """Keep its last words."""
+        super().__init__(message, hint)
+        self.tail = tail
+
+
 class DeviceBusy(AdapterdError):
     """No listed device has room for the base model now."""
 

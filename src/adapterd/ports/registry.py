@@ -194,6 +194,10 @@ class RegistryReader(Protocol):
         """A version's history, oldest first."""
         ...
 
+    def noted(self, kind: str) -> frozenset[int]:
+        """The versions whose history has a line of this kind, by row."""
+        ...
+
     def validations(self, version_id: int) -> Sequence[Validation]:
         """A version's reports, oldest first."""
         ...
@@ -260,10 +264,13 @@ class Registry(RegistryReader, Protocol):
         """
         ...
 
-    def claim(self, stage: Stage, owner: str, now: float, lease: float, horizon: float) -> Claim | None:
+    def claim(
+        self, stage: Stage, owner: str, now: float, lease: float, horizon: float, *, prefer_base: str = ""
+    ) -> Claim | None:
         """Lease the next due version of a stage: not stalled, lease free or run out, lowest intake first.
 
-        A `due_at` further away than `horizon` seconds counts as due, since clocks jump.
+        A `due_at` further away than `horizon` seconds counts as due, since clocks jump. Adapters that have a due
+        version with the base `prefer_base` go first; within one adapter it is always the lowest intake.
         """
         ...
 

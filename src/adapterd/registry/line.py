@@ -14,30 +14,51 @@ from adapterd.registry.schema import validations, versions
 _RETURNED = (*rows.VERSION, versions.c.fence)
 
 
-def claim(conn: Connection, stage: Stage, owner: str, now: float, lease: float, horizon: float) -> Claim | None:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a claim asks for, as `Registry.claim` takes it."""
+
+    owner: str
+    now: float
+    lease: float
+    horizon: float
+    prefer_base: str = ""
+
+
+def claim(conn: Connection, stage: Stage, terms: Terms) -> Claim | None:
     """Lease the due version of lowest intake. Times further away than any that is ever set count as past."""
-    own = versions.c
+    own, now, lease, horizon = versions.c, terms.now, terms.lease, terms.horizon
     free = or_(own.lease_owner.is_(None), own.lease_until <= now, own.lease_until > now + max(horizon, lease))
     due = or_(own.due_at <= now, own.due_at > now + horizon)
-    first = (
-        select(own.id)
-        .where(own.stage == stage, own.stalled.is_(False), free, due)
-        .order_by(own.intake)
-        .limit(1)
-        .with_for_update(skip_locked=True)  # nothing on SQLite, where the transaction is the lock
-        .scalar_subquery()
-    )
+    ready = and_(own.stage == stage, own.stalled.is_(False), free, due)
+    next_ = _lowest(own.id, ready)
+    if terms.prefer_base:
+        # By way of the adapter: an older version of it that names the same base otherwise must not be overtaken.
+        adapter = select(own.adapter).where(ready, own.base == terms.prefer_base).order_by(own.intake).limit(1)
+        next_ = func.coalesce(_lowest(own.id, and_(ready, own.adapter == adapter.scalar_subquery())), next_)
     row = (
         conn.execute(
             update(versions)
-            .where(own.id == first)
-            .values(fence=own.fence + 1, lease_owner=owner, lease_until=now + lease)
+            .where(own.id == next_)
+            .values(fence=own.fence + 1, lease_owner=terms.owner, lease_until=now + lease)
             .returning(*_RETURNED)
         )
         .mappings()
         .one_or_none()
     )
-    return None if row is None else Claim(rows.version(row), owner, row["fence"])
+    return None if row is None else Claim(rows.version(row), terms.owner, row["fence"])
+
+
+def _lowest(wanted: ColumnElement[int], where: ColumnElement[bool]) -> ColumnElement[int]:
+    """The id of the version of lowest intake, locked."""
+    return (
+        select(wanted)
+        .where(where)
+        .order_by(versions.c.intake)
+        .limit(1)
+        .with_for_update(skip_locked=True)  # nothing on SQLite, where the transaction is the lock
+        .scalar_subquery()
+    )
 
 
 def reclaim(conn: Connection, owner: str) -> int:

@@ -119,6 +119,11 @@ class SqlReader:
             query = select(*rows.EVENT).where(events.c.version_id == version_id).order_by(events.c.id)
             return rows.every(conn, query, lambda row: Event(**row))
 
+    def noted(self, kind: str) -> frozenset[int]:
+        """The versions whose history has a line of this kind, by row."""
+        with self._read() as conn:
+            return frozenset(conn.scalars(select(events.c.version_id).where(events.c.kind == kind)))
+
     def validations(self, version_id: int) -> Sequence[Validation]:
         """A version's reports, oldest first."""
         with self._read() as conn:

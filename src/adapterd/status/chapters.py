@@ -81,6 +81,9 @@ def _report(validation: Validation, now: float) -> Markup:
         ("policy", tag("code", validation.policy)),
         ("device", " ".join(str(report.get(key, "")) for key in ("device", "dtype")).strip() or None),
         *((label, number(numbers[key])) for key, label in MEASUREMENTS if key in numbers),
+        *((key, number(numbers[key])) for key in sorted(numbers) if key.startswith("gate.")),
+        *(("gate", _gate(one)) for one in report.get("gates") or ()),
+        *(("waived", _waived(one)) for one in report.get("waivers") or ()),
         *(("reason", _told(one)) for one in report.get("reasons", ())),
         *(("warning", _told(one)) for one in report.get("warnings", ())),
     ]
@@ -92,6 +95,20 @@ def _told(found: object) -> Markup:
     if not isinstance(found, Mapping):
         return join(found)
     return join(tag("code", found.get("code", "")), " ", found.get("message", ""))
+
+
+def _gate(entry: object) -> Markup:
+    """What a gate of the operator's own said."""
+    if not isinstance(entry, Mapping):
+        return join(entry)
+    return join(tag("code", entry.get("command", "")), " exit code ", str(entry.get("exit", "")))
+
+
+def _waived(waiver: object) -> Markup:
+    """A reason that a person set aside: its code, who, and why."""
+    if not isinstance(waiver, Mapping):
+        return join(waiver)
+    return join(tag("code", waiver.get("code", "")), " by ", waiver.get("actor", ""), ": ", waiver.get("reason", ""))
 
 
 def _places(sightings: Sequence[Sighting], now: float) -> Markup:

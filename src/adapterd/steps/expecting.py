@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from adapterd.core.examples import digest
 from adapterd.core.expected import Expected, number, own_fingerprint
 from adapterd.core.naming import is_commit
 from adapterd.core.verdict import Policy, jsonable
@@ -16,9 +17,7 @@ _SAME_BASE = ("base", "revision")
 _SAME_PROBES = (*_SAME_BASE, "texts", "tokens", "dtype", "variant", "trained_on", "validator")
 
 
-def expected_of(
-    registry: RegistryReader, version: AdapterVersion, policy: Policy, fingerprint: str, *, own_probes: bool
-) -> Expected:
+def expected_of(registry: RegistryReader, version: AdapterVersion, policy: Policy, fingerprint: str) -> Expected:
     """Collect what labels, trainer and the versions before say.
 
     Args:
@@ -26,7 +25,6 @@ def expected_of(
         version: that was measured.
         policy: under which.
         fingerprint: of the base model that it was measured in; empty where it came to no base.
-        own_probes: whether the probes are configured ones.
     """
     labelled, wanted = _section(version.labels, "base"), _section(version.labels, "expect")
     trained = version.trained.get("eval_loss", version.trained.get("loss"))
@@ -37,7 +35,7 @@ def expected_of(
         trained_loss=trained,
         former=former,
         former_loss=former_loss,
-        own_probes=own_probes,
+        own_probes=policy.texts != digest(()),
         fingerprint=own_fingerprint(str(labelled.get("fingerprint") or "")),
         fingerprint_here=fingerprint,
         same_commit=same_commit,
@@ -67,8 +65,8 @@ def _former_fingerprint(registry: RegistryReader, version: AdapterVersion, polic
     """
     if is_commit(policy.revision):
         for tag, report in _reports_before(registry, version, policy, _SAME_BASE):
-            if digest := str(report.get("base_fingerprint") or ""):
-                return tag, digest
+            if found := str(report.get("base_fingerprint") or ""):
+                return tag, found
     return "", ""
 
 

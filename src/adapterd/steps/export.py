@@ -8,11 +8,13 @@ from adapterd.core import index
 from adapterd.ports import AddBytes, Conflict, NotFound, RegistryReader
 from adapterd.spool import replace_file
 from adapterd.steps.host import Host
+from adapterd.steps.waivers import WAIVED, codes_of
 
 
 def entries(registry: RegistryReader, publisher: str) -> list[dict[str, Any]]:
     """Every adapter's part of the index, by name."""
     found = []
+    noted = registry.noted(WAIVED)
     for adapter in registry.adapters():
         versions = registry.versions(adapter.name)
         if not any(v.number and v.commit for v in versions):
@@ -20,7 +22,8 @@ def entries(registry: RegistryReader, publisher: str) -> list[dict[str, Any]]:
         channels = {c.channel: c.number for c in registry.channels(adapter.name) if c.number}
         repo = registry.repo(adapter.name)
         standing = repo.standing if repo else {}
-        found.append(index.adapter_entry(adapter.name, publisher, adapter.base, versions, channels, standing))
+        waived = {v.id: codes_of(registry, v) for v in versions if v.id in noted}
+        found.append(index.adapter_entry(adapter.name, publisher, adapter.base, versions, channels, standing, waived))
     return found
 
 

@@ -1,7 +1,8 @@
 """validate: a report on exactly this tree exists under the current policy.
 
-Its one side effect is a worker process; nothing outside changes, so it may be done again at any time. A worker that
-dies is never a rejection.
+Its side effects are a worker process and the operator's gates; nothing of ours changes, so it may be done again at any
+time. A worker that dies, or a gate that comes to no answer, is never a rejection. A gate that wrote to the snapshot is
+found out when publish hashes it again.
 """
 
 from collections.abc import Sequence
@@ -16,10 +17,22 @@ from adapterd.core.naming import is_commit
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Advanced, Outcome, Reason, Refused, Stage, Stalled, Waiting
 from adapterd.fingerprints import Digests, weight_bytes
-from adapterd.ports import BaseModel, Claim, DeviceBusy, ProbeRequest, ProbeResult, Transient, Validation, WorkerDied
+from adapterd.ports import (
+    BaseModel,
+    Claim,
+    DeviceBusy,
+    GateFailed,
+    ProbeRequest,
+    ProbeResult,
+    Transient,
+    Validation,
+    WorkerDied,
+)
 from adapterd.roots import SettleError
 from adapterd.spool import Snapshot
+from adapterd.steps import waivers
 from adapterd.steps.expecting import expected_of
+from adapterd.steps.gates import Said, ask
 from adapterd.steps.host import Host
 from adapterd.steps.settle import ASKED
 
@@ -63,20 +76,31 @@ def validate(host: Host, claim: Claim) -> Outcome:
         return Stalled(reason(died.cause, died.message, died.hint))
     except DeviceBusy as busy:
         return Waiting(host.clock() + BUSY_WAIT, reason("device_busy", busy.message))
-    return _bound(
-        host, version, snapshot, base, _decided(host, version, policy, base, result, own_probes=bool(examples))
-    )
+    return _bound(host, version, snapshot, base, _decided(host, version, policy, base, snapshot, result))
 
 
 def _decided(
-    host: Host, version: AdapterVersion, policy: judge.Policy, base: BaseModel, result: ProbeResult, *, own_probes: bool
+    host: Host, version: AdapterVersion, policy: judge.Policy, base: BaseModel, snapshot: Snapshot, result: ProbeResult
 ) -> Outcome:
+    """Judge what was measured; what nothing speaks against is put before the operator's gates."""
     folder = Path(base.path)
     of_base = {"base_bytes": weight_bytes(folder), "base_license": base_license(folder)}
     result = replace(result, measurements={**result.measurements, **of_base})
-    expected = expected_of(host.registry, version, policy, result.base_fingerprint, own_probes=own_probes)
-    decided = judge.decide(result.findings, result.measurements, policy.limits, expected)
-    report = judge.report(decided, policy, result)
+    expected = expected_of(host.registry, version, policy, result.base_fingerprint)
+    waived = waivers.given(host.registry.events(version.id))
+    decided = judge.decide(result.findings, result.measurements, policy.limits, expected, waived)
+    said = Said()
+    if decided.verdict == "passed":  # the cheap first: what is refused already is not asked about
+        try:
+            said = ask(host.gates, host.config, snapshot, base, waived)
+        except GateFailed as failed:
+            if failed.tail:
+                host.registry.note(version.id, "gate_failed", {"log_tail": failed.tail}, host.clock())
+            return Stalled(reason("gate_failed", failed.message))
+        findings = (*result.findings, *said.findings)
+        result = replace(result, findings=findings, measurements={**result.measurements, **said.measurements})
+        decided = judge.decide(result.findings, result.measurements, policy.limits, expected, waived)
+    report = judge.report(decided, policy, result, waivers=waivers.needed(waived, decided), gates=said.entries)
     row = Validation(version.id, version.tree, judge.policy_id(policy), decided.verdict, report, host.clock())
     facts = {"validation": row}
     if decided.verdict == "passed":

@@ -6,12 +6,13 @@ other kind is asked on made-up inputs: the wrapped layer against the layer that 
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from peft.tuners.lora.layer import LoraLayer, ParamWrapper
+from peft.tuners.lora.variants import ALoraLinearVariant
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
@@ -20,6 +21,8 @@ from transformers.pytorch_utils import Conv1D
 _ROWS = 8
 _COARSE = 0.02
 """Below this a relative change is measured again in finer types: rounding in bfloat16 may hide it, or feign it."""
+_BEGUN = 2e-6
+"""Relative difference between two decompositions of the same weights in float32."""
 _EXACT = 1e-12
 """Rounding in float64."""
 
@@ -33,10 +36,13 @@ class Change:
     saved: bool
 
 
-def changes(model: nn.Module, name: str, norms: dict[str, float]) -> Iterator[Change]:
+def changes(
+    model: nn.Module, name: str, norms: dict[str, float], begun: Mapping[str, torch.Tensor]
+) -> Iterator[Change]:
     """Give the change of each layer that adapter `name` wraps or replaces; layers that cannot be asked are left out.
 
-    `norms` keeps the norms of the base's weights from one adapter to the next.
+    `norms` keeps the norms of the base's weights from one adapter to the next. `begun` are the values that the adapter
+    began with, where these were taken out of the base's weights (PiSSA and its kin): only what differs is a change.
     """
     with torch.no_grad():
         for path, module in model.named_modules():
@@ -44,12 +50,19 @@ def changes(model: nn.Module, name: str, norms: dict[str, float]) -> Iterator[Ch
                 if name in module.modules_to_save:
                     yield Change(path, _replaced(module.original_module, module.modules_to_save[name]), saved=True)
             elif isinstance(module, BaseTunerLayer):
-                size = _wrapped(path, module, name, norms)
+                first = begun.get(f"{path}.lora_A.weight"), begun.get(f"{path}.lora_B.weight")
+                size = _wrapped(path, module, name, norms, first)
                 if size is not None:
                     yield Change(path, size, saved=False)
 
 
-def _wrapped(path: str, module: Any, name: str, norms: dict[str, float]) -> float | None:  # noqa: ANN401 - a tuner layer of any kind
+def _wrapped(
+    path: str,
+    module: Any,  # noqa: ANN401 - a tuner layer of any kind
+    name: str,
+    norms: dict[str, float],
+    begun: tuple[torch.Tensor | None, torch.Tensor | None],
+) -> float | None:
     """Give the change of one wrapped layer, None where it cannot be asked."""
     if isinstance(module, ParamWrapper):
         return _ratio(_norm(module.get_delta_weight(name)), _norm(module.get_param()))
@@ -58,19 +71,26 @@ def _wrapped(path: str, module: Any, name: str, norms: dict[str, float]) -> floa
         return _answers(module, name)
     if path not in norms:
         norms[path] = _norm(module.get_base_layer().weight)
-    return _ratio(abs(module.scaling[name]) * _product_norm(*factors), norms[path])
+    down, up = factors
+    if begun[0] is None or begun[1] is None:
+        return _ratio(abs(module.scaling[name]) * _product_norm(down, up), norms[path])
+    down, up = torch.cat([down, begun[0].flatten(1)]), torch.cat([up, -begun[1].flatten(1)], dim=1)
+    size = _ratio(abs(module.scaling[name]) * _product_norm(down, up), norms[path])
+    return size if size > max(_BEGUN, torch.finfo(down.dtype).eps / 2) else 0.0
 
 
 def _factors(module: Any, name: str) -> tuple[torch.Tensor, torch.Tensor] | None:  # noqa: ANN401 - a tuner layer of any kind
     """Give A (r x in) and B (out x r) of a plain LoRA layer; None for any other."""
-    if not isinstance(module, LoraLayer) or module.lora_variant.get(name) or module.lora_bias.get(name):
+    if not isinstance(module, LoraLayer) or module.lora_bias.get(name):
+        return None
+    if not isinstance(module.lora_variant.get(name), ALoraLinearVariant | None):  # aLoRA's factors are plain ones
         return None
     if name in module.lora_embedding_A:
         return module.lora_embedding_A[name], module.lora_embedding_B[name]
     down, up = getattr(module, "lora_A", {}), getattr(module, "lora_B", {})
-    if name not in down or not isinstance(down[name], nn.Linear):
+    if name not in down or not isinstance(down[name], nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
         return None
-    return down[name].weight, up[name].weight
+    return down[name].weight.flatten(1), up[name].weight.flatten(1)
 
 
 def _product_norm(down: torch.Tensor, up: torch.Tensor) -> float:

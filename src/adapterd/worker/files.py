@@ -3,8 +3,11 @@
 The weights are read into memory, never mapped: a mapped file that shrinks kills the process.
 """
 
+import codecs
 import json
-from collections.abc import Iterator, Mapping
+import os
+import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from adapterd.core import adapter as ad
-from adapterd.core.adapter import CONFIG, PICKLE, WEIGHTS, Tensor
+from adapterd.core.adapter import CONFIG, INDEX, PICKLE, WEIGHTS, Tensor
+
+Bytes = npt.NDArray[np.uint8]
 
 # dtype -> numpy type to look at it with, and the bits that are all set in Inf and NaN (0: it has neither)
-_DTYPES: Mapping[str, tuple[type[np.generic], int]] = {
+DTYPES: Mapping[str, tuple[type[np.unsignedinteger[Any]], int]] = {
     "F64": (np.uint64, 0x7FF0000000000000),
     "F32": (np.uint32, 0x7F800000),
     "F16": (np.uint16, 0x7C00),
@@ -38,28 +43,29 @@ _DTYPES: Mapping[str, tuple[type[np.generic], int]] = {
 class BadFileError(Exception):
     """The file is not what its name says; `code` is the code of a reason."""
 
-    def __init__(self, code: str, message: str) -> None:
-        """Keep the code."""
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        """Keep the code, and a better hint than the table's where there is one."""
         super().__init__(message)
         self.code = code
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A whole safetensors file in memory; `size` is the file's."""
+    """A whole safetensors file in memory: `raw` are its bytes, `begin` is where its values begin in them."""
 
-    data: npt.NDArray[np.uint8]
+    raw: Bytes
+    begin: int
     tensors: Mapping[str, Tensor]
-    size: int
 
-    def non_finite(self) -> Iterator[tuple[Tensor, int]]:
-        """Each tensor with NaN or Inf in it, and how many."""
-        for tensor in self.tensors.values():
-            kind, mask = _DTYPES[tensor.dtype]
-            if mask and tensor.elements:
-                bits: npt.NDArray[Any] = self.data[tensor.begin : tensor.end].view(kind) & kind(mask)
-                if bits.max() == mask:
-                    yield tensor, int(np.count_nonzero(bits == mask))
+    @property
+    def size(self) -> int:
+        """The file's size in bytes."""
+        return int(self.raw.size)
+
+    def bytes_of(self, tensor: Tensor) -> Bytes:
+        """The bytes of one tensor, without a copy."""
+        return self.raw[self.begin + tensor.begin : self.begin + tensor.end]
 
 
 def read_config(snapshot: Path) -> dict[str, Any]:
@@ -69,8 +75,11 @@ def read_config(snapshot: Path) -> dict[str, Any]:
         BadFileError: it is no JSON object.
     """
     try:
-        config = json.loads((snapshot / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
+        data = _read(snapshot / CONFIG).tobytes()
+        if data.startswith(codecs.BOM_UTF8):
+            raise BadFileError("bad_config", f"{CONFIG} begins with a byte order mark, which PEFT does not read")
+        config = json.loads(data)
+    except (OSError, ValueError, RecursionError) as exc:
         raise BadFileError("bad_config", f"{CONFIG}: {_first_line(exc, snapshot)}") from exc
     if not isinstance(config, dict):
         raise BadFileError("bad_config", f"{CONFIG} holds no JSON object")
@@ -81,37 +90,54 @@ def read_weights(snapshot: Path) -> Weights:
     """Read ``adapter_model.safetensors`` and its header.
 
     Raises:
-        BadFileError: it is missing, or not a whole safetensors file.
+        BadFileError: it is missing, in shards or pickled, or not a whole safetensors file.
     """
     path = snapshot / WEIGHTS
-    if not path.is_file():
+    if not os.path.lexists(path):
+        if (snapshot / INDEX).exists() or any(ad.is_weights(entry.name) for entry in snapshot.iterdir()):
+            text = "the weights are in shards, which PEFT cannot load"
+            hint = f"save with a larger max_shard_size, or join the shards into one {WEIGHTS}"
+            raise BadFileError("unsupported_peft", text, hint)
         if (snapshot / PICKLE).exists():
             raise BadFileError("pickle_only", f"the weights are only in {PICKLE}")
         raise BadFileError("bad_weights", f"there is no {WEIGHTS}")
     try:
-        raw = np.fromfile(path, dtype=np.uint8)
+        raw = _read(path)
     except OSError as exc:
         raise BadFileError("bad_weights", f"{WEIGHTS}: {_first_line(exc, snapshot)}") from exc
     return _parse(raw)
 
 
-def _parse(raw: npt.NDArray[np.uint8]) -> Weights:
-    """Read the header, and hold every tensor's place against its type and shape."""
+def _read(path: Path) -> Bytes:
+    """Read a regular file, and nothing else: a pipe would be waited for, a link followed."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path.name} is no regular file")
+        return np.fromfile(file, dtype=np.uint8)
+
+
+def _parse(raw: Bytes) -> Weights:
+    """Read the header, and hold every tensor's place against its type, its shape and the others' places."""
     try:
         tensors = ad.parse_header(lambda offset, length: raw[offset : offset + length].tobytes(), raw.size)
     except ad.BadWeightsError as exc:
         raise BadFileError("bad_weights", f"{WEIGHTS}: {exc}") from exc
-    data = raw[8 + int.from_bytes(raw[:8].tobytes(), "little") :]
-    for tensor in tensors:
-        if tensor.dtype not in _DTYPES:
+    begin = 8 + int.from_bytes(raw[:8].tobytes(), "little")
+    reached = 0
+    for tensor in sorted(tensors, key=lambda tensor: (tensor.begin, tensor.end)):
+        if tensor.dtype not in DTYPES:
             raise BadFileError("bad_weights", f"{WEIGHTS}: {tensor.name} has the unknown dtype {tensor.dtype!r}")
-        if tensor.end - tensor.begin != tensor.elements * np.dtype(_DTYPES[tensor.dtype][0]).itemsize:
+        size = tensor.elements * np.dtype(DTYPES[tensor.dtype][0]).itemsize
+        if tensor.begin != reached or tensor.end - tensor.begin != size:
             what = f"{tensor.name} {tensor.dtype}{list(tensor.shape)} does not fit its place"
             raise BadFileError("bad_weights", f"{WEIGHTS}: {what} {tensor.begin}:{tensor.end}")
-    held = sum(tensor.end - tensor.begin for tensor in tensors)
-    if held != data.size:
-        raise BadFileError("bad_weights", f"{WEIGHTS} holds {data.size} bytes of values, its header names {held}")
-    return Weights(data, {tensor.name: tensor for tensor in tensors}, raw.size)
+        reached = tensor.end
+    if reached != raw.size - begin:
+        raise BadFileError(
+            "bad_weights", f"{WEIGHTS} holds {raw.size - begin} bytes of values, its header names {reached}"
+        )
+    return Weights(raw, begin, {tensor.name: tensor for tensor in tensors})
 
 
 def _first_line(exc: Exception, snapshot: Path) -> str:

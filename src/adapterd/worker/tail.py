@@ -10,8 +10,9 @@ BYTES = 64 * 1024
 class LogTail:
     """Drains a pipe in a thread of its own and keeps its end, so that a flood neither blocks nor fills memory."""
 
-    def __init__(self, fd: int) -> None:
-        """Take over `fd` and begin to read; it is closed at its end of file."""
+    def __init__(self, fd: int, keep: int = BYTES) -> None:
+        """Take over `fd` and begin to read; it is closed at its end of file. The last `keep` bytes are kept."""
+        self._keep = keep
         self._kept = bytearray()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._drain, args=(fd,), name="worker-log", daemon=True)
@@ -24,10 +25,13 @@ class LogTail:
 
     def text(self, wait: float = 0.0) -> str:
         """Give the last lines; waits up to `wait` seconds for the end of the stream."""
+        return "\n".join(self.whole(wait).splitlines()[-LINES:])
+
+    def whole(self, wait: float = 0.0) -> str:
+        """Give all that is kept, however many lines."""
         self._thread.join(wait)
         with self._lock:
-            text = self._kept.decode(errors="replace")
-        return "\n".join(text.splitlines()[-LINES:])
+            return self._kept.decode(errors="replace")
 
     def _drain(self, fd: int) -> None:
         """Read until the last writer is gone."""
@@ -35,6 +39,6 @@ class LogTail:
             while chunk := os.read(fd, BYTES):
                 with self._lock:
                     self._kept += chunk
-                    del self._kept[:-BYTES]
+                    del self._kept[: -self._keep]
         finally:
             os.close(fd)

@@ -1,4 +1,4 @@
-"""retry, adopt, registry rebuild: through the daemon where one runs, else here, under the writer's lock."""
+"""retry, waive, adopt, registry rebuild: through the daemon where one runs, else here, under the writer's lock."""
 
 import os
 import pwd
@@ -38,6 +38,18 @@ def retry(given: Path | None, references: Sequence[str], *, every: bool, why: st
             line(f"{each} goes again")
         if not moved:
             line("nothing to retry" if every else f"{named}: nothing of it is stalled or rejected")
+    return Exit.DONE
+
+
+def waive(given: Path | None, code: str, reference: str, why: str) -> int:
+    """Set one reason aside for one version."""
+    named = _named(reference)
+    answer = _do(
+        path_of(given),
+        ("waive", {"code": code, "reference": named}, why),
+        lambda host, user: {"waived": operate.waive(host, code, named, user, why)},
+    )
+    line(f"{code} is waived for {answer['waived']}, which goes again")
     return Exit.DONE
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from adapterd.cli import say
-from adapterd.core.words import MEASUREMENTS, number
+from adapterd.core.words import MEASUREMENTS, number, span
 
 TAIL = 12
 """Lines of a worker's log that are told."""
@@ -20,7 +20,7 @@ def version(found: Mapping[str, Any]) -> None:
     version = found["version"]
     say.line(f"{version['label']}: {version['stage']}" + (", stalled" if version["stalled"] else ""))
     if version["reason"]:
-        say.line(f"  {version['reason']}: {version['message']}")
+        say.line(f"  {version['reason']}: {_inset(version['message'])}")
         say.line(f"  Try: {version['hint']}")
     named = {**version, "base": found["base"] or version["base"]}
     for name in ("commit", "identity", "tree", "base", "run", "step"):
@@ -42,6 +42,8 @@ def measurements(measured: Mapping[str, Any]) -> None:
     for key, words in MEASUREMENTS:
         if key in measured:
             say.line(f"  {words:<{_WIDTH}}  {number(measured[key])}")
+    for key in sorted(key for key in measured if key.startswith("gate.")):
+        say.line(f"  {key:<{_WIDTH}}  {number(measured[key])}")
 
 
 def tail(of: Mapping[str, Any]) -> None:
@@ -54,11 +56,20 @@ def _report(report: Mapping[str, Any]) -> None:
     where = f"{report.get('device', '')} {report.get('dtype', '')}".strip()
     say.line(f"{say.when(report['at'])}  report: {report.get('verdict')} under policy {report.get('policy')}, {where}")
     for each in [*report.get("reasons", []), *report.get("warnings", [])]:
-        say.line(f"  {each['code']}: {each['message']}")
+        say.line(f"  {each['code']}: {_inset(each['message'])}")
         say.line(f"  Try: {each['hint']}")
+    for each in report.get("waivers") or ():
+        say.line(f"  waived {each['code']} by {each.get('actor') or 'unknown'}: {each.get('reason', '')}")
+    for each in report.get("gates") or ():
+        say.line(f"  gate {each['command']}: exit code {each['exit']} after {span(each['seconds'])}")
     measurements(report.get("measurements", {}))
     if report.get("verdict") != "passed":
         tail(report)
+
+
+def _inset(text: str) -> str:
+    """A text whose further lines stand below its first."""
+    return text.replace("\n", "\n    | ")
 
 
 def _detail(of: Mapping[str, Any]) -> str:
