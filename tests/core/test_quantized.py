@@ -23,9 +23,6 @@ from adapterd.core.quantized import _ORIGINALS, originals, upstream
         ("unsloth/A-Model-Of-Next-Year-bnb-4bit", "unsloth/A-Model-Of-Next-Year"),
         ("Qwen/Qwen2.5-7B-Instruct-AWQ", "Qwen/Qwen2.5-7B-Instruct"),
         ("Qwen/Qwen1.5-14B-Chat-GPTQ-Int4", "Qwen/Qwen1.5-14B-Chat"),
-        ("hugging-quants/Meta-Llama-3.1-8B-Instruct-AWQ-INT4", "meta-llama/Meta-Llama-3.1-8B-Instruct"),
-        ("TheBloke/Llama-2-7B-Chat-GPTQ", "meta-llama/Llama-2-7b-chat-hf"),
-        ("TheBloke/Mistral-7B-Instruct-v0.2-AWQ", "mistralai/Mistral-7B-Instruct-v0.2"),
     ],
 )
 def test_the_usual_copies_have_an_original(copy: str, whole: str) -> None:

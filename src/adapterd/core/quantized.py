@@ -1,8 +1,8 @@
 """From the id of a quantised copy of a model to the model itself. Data and one rule; pure.
 
 Trainers that load 4-bit weights write the copy's id into the adapter, often in lower case. An adapter belongs to the
-model that was quantised: that is what servers load. The pairs are those of unsloth's own table of models, and of the
-cards of Qwen's, hugging-quants' and TheBloke's repos. A copy whose original nothing here names has none.
+model that was quantised: that is what servers load. The pairs are those of unsloth's own table of models, and Qwen's
+copies, which bear the original's name. A copy whose original nothing here names has none.
 """
 
 from types import MappingProxyType
@@ -63,7 +63,6 @@ _SAME_NAME = {
     "Pixtral-12B-2409",
     "open-thoughts": "OpenThinker-7B",
     "openai": "gpt-oss-20b gpt-oss-120b",
-    "swiss-ai": "Apertus-8B-Instruct-2509 Apertus-70B-Instruct-2509",
     "teknium": "OpenHermes-2.5-Mistral-7B",
 }
 """Models whose copies bear their own name, before the suffix."""
@@ -75,7 +74,6 @@ _OTHER_NAME = {
     "llama-2-7b": "meta-llama/Llama-2-7b-hf",
     "llama-2-7b-chat": "meta-llama/Llama-2-7b-chat-hf",
     "llama-2-13b": "meta-llama/Llama-2-13b-hf",
-    "llama-2-13b-chat": "meta-llama/Llama-2-13b-chat-hf",
     "llama-3-8b": "meta-llama/Meta-Llama-3-8B",
     "llama-3-8b-instruct": "meta-llama/Meta-Llama-3-8B-Instruct",
     "llama-3-70b": "meta-llama/Meta-Llama-3-70B",
@@ -88,7 +86,6 @@ _OTHER_NAME = {
     "tinyllama": "TinyLlama/TinyLlama-1.1B-intermediate-step-1431k-3T",
     "tinyllama-chat": "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
     "yi-6b": "01-ai/Yi-6B",
-    "zephyr-7b-beta": "HuggingFaceH4/zephyr-7b-beta",
     "zephyr-sft": "HuggingFaceH4/mistral-7b-sft-beta",
 }
 """Models whose copies have another name than theirs, in lower case."""
@@ -101,8 +98,6 @@ _SUFFIXES = {
     # The longer one first, where one ends as another does.
     "unsloth": ("-unsloth-bnb-4bit", "-bnb-4bit"),
     "qwen": ("-gptq-int4", "-gptq-int8", "-awq"),
-    "hugging-quants": ("-awq-int4", "-gptq-int4", "-bnb-nf4"),
-    "thebloke": ("-gptq", "-awq"),
 }
 """How an organisation, in lower case, names its copies."""
 
