@@ -10,6 +10,7 @@ from pathlib import Path
 
 from adapterd.bases import BaseMissingError, base_license, locate
 from adapterd.config import Config, Root
+from adapterd.core import engines
 from adapterd.core import verdict as judge
 from adapterd.core.examples import MAX_BYTES, BadExamplesError, Example, digest, parse_examples
 from adapterd.core.naming import is_commit
@@ -17,6 +18,7 @@ from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Advanced, Outcome, Reason, Refused, Stage, Stalled, Waiting
 from adapterd.ports import BaseModel, Claim, DeviceBusy, ProbeRequest, ProbeResult, Transient, Validation, WorkerDied
 from adapterd.roots import SettleError
+from adapterd.served import engines_of
 from adapterd.spool import Snapshot, weights_bytes
 from adapterd.steps.host import Host
 from adapterd.steps.settle import ASKED
@@ -58,17 +60,20 @@ def validate(host: Host, claim: Claim) -> Outcome:
         return Stalled(reason(died.cause, died.message, died.hint))
     except DeviceBusy as busy:
         return Waiting(host.clock() + BUSY_WAIT, reason("device_busy", busy.message))
-    return _bound(host, version, snapshot, base, _decided(host, version, policy, base, result))
+    return _bound(host, version, snapshot, base, _decided(host, version, policy, (snapshot, base), result))
 
 
 def _decided(
-    host: Host, version: AdapterVersion, policy: judge.Policy, base: BaseModel, result: ProbeResult
+    host: Host, version: AdapterVersion, policy: judge.Policy, at: tuple[Snapshot, BaseModel], result: ProbeResult
 ) -> Outcome:
+    snapshot, base = at
     folder = Path(base.path)
     of_base = {"base_bytes": weights_bytes(folder), "base_license": base_license(folder)}
     result = replace(result, measurements={**result.measurements, **of_base})
-    decided = judge.decide(result.findings, result.measurements, policy.limits)
-    report = judge.report(decided, policy, result)
+    served = engines_of(snapshot.payload, folder)
+    findings = (*result.findings, *engines.findings(served, host.config.validation.require_engines))
+    decided = judge.decide(findings, result.measurements, policy.limits)
+    report = judge.report(decided, policy, result, engines=engines.document(served) or None)
     row = Validation(version.id, version.tree, judge.policy_id(policy), decided.verdict, report, host.clock())
     facts = {"validation": row}
     if decided.verdict == "passed":

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from adapterd.cli import say
+from adapterd.core import engines
 from adapterd.core.words import MEASUREMENTS, number
 
 TAIL = 12
@@ -44,6 +45,12 @@ def measurements(measured: Mapping[str, Any]) -> None:
             say.line(f"  {words:<{_WIDTH}}  {number(measured[key])}")
 
 
+def serving(served: object) -> None:
+    """What serving engines make of it."""
+    for name, told, why in engines.summary(served):
+        say.line(f"  {name:<{_WIDTH}}  {told}{f': {why}' if why else ''}")
+
+
 def tail(of: Mapping[str, Any]) -> None:
     """The last words of a worker."""
     for text in str(of.get("log_tail") or "").splitlines()[-TAIL:]:
@@ -57,6 +64,7 @@ def _report(report: Mapping[str, Any]) -> None:
         say.line(f"  {each['code']}: {each['message']}")
         say.line(f"  Try: {each['hint']}")
     measurements(report.get("measurements", {}))
+    serving(report.get("engines"))
     if report.get("verdict") != "passed":
         tail(report)
 
