@@ -25,6 +25,7 @@ def engines_of(folder: Path, base: Path) -> tuple[engines.EngineVerdict, ...]:
     inner = of_base.get("text_config")
     of_text = {**of_base, **inner} if isinstance(inner, dict) else of_base
     architectures = of_base.get("architectures")
+    vocabulary = _count(of_text, "vocab_size")
     return engines.judge(
         Facts(
             config=config.fields,
@@ -34,7 +35,8 @@ def engines_of(folder: Path, base: Path) -> tuple[engines.EngineVerdict, ...]:
             shards=len(names),
             architectures=tuple(map(str, architectures)) if isinstance(architectures, list) else (),
             layers=_count(of_text, "num_hidden_layers"),
-            added_tokens=_added(folder, _count(of_text, "vocab_size")),
+            vocabulary=vocabulary,
+            added_tokens=_added(folder, vocabulary),
         )
     )
 

@@ -88,7 +88,10 @@ def findings(verdicts: Sequence[EngineVerdict], required: Collection[str] = ()) 
 
 def summary(served: object) -> list[tuple[str, str, str]]:
     """A document's engines, each as its name, what it does in a few words, and why where that is not all of it."""
-    entries = served.items() if isinstance(served, Mapping) else ()
+    known = [engine.name for engine in rules.ENGINES]
+    given = served if isinstance(served, Mapping) else {}
+    # A report that was stored has its keys in another order than one that was just made.
+    entries = [(name, given[name]) for name in (*known, *sorted(set(given) - set(known))) if name in given]
     return [
         (f"{name} {entry.get('versions', '')}".rstrip(), _told(entry), _why(entry))
         for name, entry in entries

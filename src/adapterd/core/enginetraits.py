@@ -22,7 +22,7 @@ _FACTOR = re.compile(r"(.+)\.lora_(?:embedding_)?([AB])(?:\.weight)?")
 _LAYER = re.compile(r"\blayers\.([0-9]+)\.")
 _LONGEST = 120
 """Characters of a detail: a config may hold a pattern of any length."""
-_OF_LORA = re.compile(r"\.lora_|\.token_adapter\.|trainable_tokens")
+_NOT_WHOLE = re.compile(r"\.lora_|\.token_adapter\.|trainable_tokens|\.bias$|\.base_layer\.weight$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Facts:
         shards: how many weights files there are.
         architectures: of the base model, as its config names them; empty where it is not at hand.
         layers: hidden layers of the base model, 0 where that is not known.
+        vocabulary: rows of the base model's embeddings, 0 where that is not known.
         added_tokens: entries of ``added_tokens.json`` past the base model's own vocabulary.
     """
 
@@ -45,6 +46,7 @@ class Facts:
     shards: int = 1
     architectures: tuple[str, ...] = ()
     layers: int = 0
+    vocabulary: int = 0
     added_tokens: int = 0
 
     @property
@@ -70,8 +72,11 @@ class Facts:
 
     @property
     def whole(self) -> tuple[str, ...]:
-        """Names of tensors that replace one of the base model's, as for `modules_to_save`; no biases."""
-        names = (t.name for t in self.tensors if not _OF_LORA.search(t.name) and not t.name.endswith(".bias"))
+        """Names of tensors that replace one of the base model's, as for `modules_to_save`; no biases.
+
+        Embeddings that PEFT saves beside their LoRA are none: unless they were resized, they are the base model's own.
+        """
+        names = (t.name for t in self.tensors if not _NOT_WHOLE.search(t.name))
         return tuple(sorted(name.removeprefix("base_model.model.").removesuffix(".weight") for name in names))
 
 
@@ -127,7 +132,7 @@ def _is_head(name: str) -> bool:
 
 
 def _saved(facts: Facts) -> str:
-    return _named([name for name in facts.whole if not _is_head(name) and not name.endswith(".base_layer")])
+    return _named([name for name in facts.whole if not _is_head(name)])
 
 
 def _regex(facts: Facts) -> str:
@@ -139,6 +144,12 @@ def _regex(facts: Facts) -> str:
 def _unnumbered(facts: Facts) -> str:
     """A layer of an adapter none of whose names has the number of a layer where SGLang looks for it."""
     return "" if any(_LAYER.search(name) for name in facts.modules) else next(iter(facts.modules), "")
+
+
+def _resized(facts: Facts) -> str:
+    """Rows of LoRA's embeddings, where they are not as many as the base model has."""
+    rows = {t.shape[1] for t in facts.tensors if "lora_embedding_A" in t.name and len(t.shape) == 2}  # noqa: PLR2004
+    return ", ".join(map(str, sorted(rows - {facts.vocabulary}))) if facts.vocabulary else ""
 
 
 def _fused(facts: Facts) -> str:
@@ -206,10 +217,10 @@ _TRAITS: dict[str, Callable[[Facts], str]] = {
     "regex": _regex,
     "head": lambda facts: _named([name for name in facts.whole if _is_head(name)]),
     "saved": _saved,
-    "saved_inside": lambda facts: _named([n for n in facts.whole if _LAYER.search(n) and not n.endswith("base_layer")]),
+    "saved_inside": lambda facts: _named([n for n in facts.whole if _LAYER.search(n)]),
     "saved_outside": lambda facts: _named([n for n in facts.whole if not _LAYER.search(n)]),
-    "saved_embeddings": lambda facts: _named([n for n in facts.whole if n.endswith(".base_layer")]),
     "embedding_factors": lambda facts: "yes" if any("lora_embedding_" in t.name for t in facts.tensors) else "",
+    "resized": _resized,
     "fused": _fused,
     "unnumbered": _unnumbered,
     "some_gaps": _some_gaps,
