@@ -195,7 +195,7 @@ def test_a_verdict_says_for_which_releases_it_holds() -> None:
         ({"use_dora": True}, "0.9"),
         ({"init_lora_weights": "pissa"}, "0.11"),
         ({"use_dora": False, "layer_replication": None}, "0.10"),
-        ({"use_dora": True, "use_qalora": False}, "0.14"),
+        ({"use_dora": True, "use_qalora": False, "qalora_group_size": 16}, "0.14"),
         ({"target_parameters": ["w"], "use_bdlora": None}, "0.17"),
         ({"peft_type": "SHIRA"}, "0.17"),
     ],

@@ -48,6 +48,9 @@ PEFT_KEYS = {
 }
 """The release of PEFT that first knew a key of a LoRA config: `LoraConfig` in the same wheels."""
 
+PEFT_IDLE = frozenset({"megatron_core", "qalora_group_size", "runtime_config"})
+"""Keys that PEFT writes with a value though nothing uses it."""
+
 PEFT_INITS = {
     "0.7": "gaussian loftq",
     "0.11": "pissa",

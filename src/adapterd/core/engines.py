@@ -158,7 +158,7 @@ def _peft(engine: rules.Engine, facts: Facts) -> EngineVerdict:
         f"peft_type {facts.peft_type}": kind,
         f"init_lora_weights {init}": _first(data.PEFT_INITS, str(init).lower()),
     }
-    used |= {key: since for key, since in keys.items() if facts.config[key]}
+    used |= {key: since for key, since in keys.items() if facts.config[key] and key not in data.PEFT_IDLE}
     newest = max((since for since in used.values() if since), key=_release, default=engine.since)
     written = max((since for since in keys.values() if since), key=_release, default=engine.since)
     needed = max(newest, min(written, data.PEFT_TOLERANT, key=_release), key=_release)
