@@ -33,7 +33,6 @@ class Rule:
         effect: what comes of it: `FULL`, `PARTIAL`, `NONE` or `UNKNOWN`; of no account where it is not taken.
         text: why, for a reader; ``{}`` is the trait's detail.
         source: where it is written: a path in the engine's source, or the URL of an issue.
-        since: the release from which on it holds, where that is later than the engine's.
     """
 
     engine: str
@@ -42,13 +41,14 @@ class Rule:
     effect: str
     text: str
     source: str
-    since: str = ""
 
 
 ENGINES = (
     Engine("peft", "PEFT", "0.3", "0.22", "releases 0.3.0 to 0.21.2"),
     Engine("transformers", "transformers", "5.23", "5.24", "release 5.23.0, each kind loaded and compared with PEFT"),
-    Engine("vllm", "vLLM", "0.10.2", "0.34", "releases 0.10.2 and 0.30.0 to 0.33.0"),
+    Engine(
+        "vllm", "vLLM", "0.33", "0.34", "release 0.33.0; of 0.10.2 and 0.30.0 to 0.32.0 what they read of the config"
+    ),
     Engine("sglang", "SGLang", "0.5.23", "0.5.24", "release 0.5.23"),
     Engine("lorax", "TGI and LoRAX", "", "", "the main branches of both"),
 )
@@ -76,16 +76,16 @@ RULES: tuple[Rule, ...] = (
     Rule("vllm", "dora", NO, NONE, "it refuses DoRA", _HELPER),
     Rule("vllm", "saved", NO, NONE, "it takes no layers that are saved in full: {}", _HELPER),
     Rule("vllm", "resized", NO, NONE, "LoRA of embeddings has {} rows, which the base has not", _MODEL),
-    Rule("vllm", "head", UNKNOWN, UNKNOWN, "it takes {} where the served base has a head of its own in its place", _HELPER, "0.31"),
+    Rule("vllm", "head", UNKNOWN, UNKNOWN, "it takes {} where the served base has a head of its own in its place; before 0.31 never", _HELPER),
     Rule("vllm", "bias", NO, NONE, "it refuses bias: {}", _HELPER),
-    Rule("vllm", "lora_bias", NO, NONE, "it refuses lora_bias", _HELPER, "0.32"),
-    Rule("vllm", "moved_base", NO, NONE, "it refuses init_lora_weights: {}, which moves the base; older ones serve it on the unmoved base", _HELPER, "0.32"),
-    Rule("vllm", "alora", NO, NONE, "it refuses aLoRA; older ones serve it as LoRA", _HELPER, "0.32"),
-    Rule("vllm", "replication", NO, NONE, "it refuses layer_replication", _HELPER, "0.32"),
-    Rule("vllm", "block_diagonal", NO, NONE, "it refuses block-diagonal LoRA", _HELPER, "0.32"),
-    Rule("vllm", "qalora", NO, NONE, "it refuses QALoRA", _HELPER, "0.32"),
+    Rule("vllm", "lora_bias", NO, NONE, "it refuses lora_bias", _HELPER),
+    Rule("vllm", "moved_base", NO, NONE, "it refuses init_lora_weights: {}, which moves the base; before 0.32 it is served on the unmoved base", _HELPER),
+    Rule("vllm", "alora", NO, NONE, "it refuses aLoRA; before 0.32 it is served as LoRA", _HELPER),
+    Rule("vllm", "replication", NO, NONE, "it refuses layer_replication", _HELPER),
+    Rule("vllm", "block_diagonal", NO, NONE, "it refuses block-diagonal LoRA", _HELPER),
+    Rule("vllm", "qalora", NO, NONE, "it refuses QALoRA", _HELPER),
     Rule("vllm", "huge_rank", NO, NONE, "rank {} is above 512, the largest --max-lora-rank", "vllm/config/lora.py"),
-    Rule("vllm", "patterns", YES, FULL, "{}: read from 0.32 on; older ones leave it out without a word", _HELPER, "0.32"),
+    Rule("vllm", "patterns", YES, FULL, "{}: before 0.32 it is left out without a word", _HELPER),
     Rule("vllm", "tokens", NO, NONE, "the tensors of trained tokens are no LoRA weights to it", _NAMES),
     Rule("vllm", "parameters", UNKNOWN, UNKNOWN, "target_parameters: it takes those of fused experts alone", _MODEL),
     Rule("vllm", "shards", NO, NONE, "it looks for one adapter_model.safetensors, here are {} files", _MODEL),
@@ -158,10 +158,7 @@ def page() -> str:
         "| engine | trait | taken | effect | why | source |",
         "|---|---|---|---|---|---|",
     ]
-    lines += [
-        f"| {r.engine}{' ' + r.since if r.since else ''} | `{r.trait}` | {r.takes} | {r.effect} | {r.text} | {r.source} |"
-        for r in RULES
-    ]
+    lines += [f"| {r.engine} | `{r.trait}` | {r.takes} | {r.effect} | {r.text} | {r.source} |" for r in RULES]
     return "\n".join([*lines, ""])
 
 

@@ -127,10 +127,9 @@ def _judged(engine: rules.Engine, facts: Facts, has: Mapping[str, str]) -> Engin
     if takes == NO:  # what it would leave out of an adapter that it refuses is of no interest
         applies = [rule for rule in applies if rule.takes == NO]
     effect = max((rule.effect for rule in applies), key=_EFFECTS.index, default=FULL) if takes != NO else NONE
-    since = max((rule.since or engine.since for rule in applies), key=_release, default=engine.since)
     return EngineVerdict(
         engine.name,
-        rules.versions(engine, since),
+        rules.versions(engine, engine.since),
         takes,
         effect,
         () if takes == NO else _flags(engine.name, facts),
