@@ -84,10 +84,12 @@ def test_adapters_are_judged_in_their_base(adapterd: "Type", base: Path, tmp_pat
     done = adapterd("validate", "trained", "untrained", "--device", "cpu", "--json")
     assert done.returncode == 3, done.stderr
     trained, untrained = lines(done.stdout)
-    assert set(trained) == {"schema", "dir", "verdict", "reasons", "warnings", "measurements", "policy"}
+    assert set(trained) == {"schema", "dir", "verdict", "reasons", "warnings", "measurements", "policy", "engines"}
     assert (trained["dir"], trained["verdict"], trained["reasons"]) == (str(tmp_path / "trained"), "passed", [])
     assert isinstance(trained["measurements"], dict)
     assert trained["measurements"]["effect"] > 0
+    assert isinstance(trained["engines"], dict)
+    assert (trained["engines"]["vllm"]["takes"], trained["engines"]["vllm"]["flags"]) == ("yes", ["--enable-lora"])
     assert untrained["verdict"] == "rejected"
     assert [reason["code"] for reason in untrained["reasons"]] == ["no_effect"]  # type: ignore[attr-defined]  # a list
     assert trained["policy"] == untrained["policy"]
@@ -138,6 +140,7 @@ def test_a_verdict_ends_with_a_sentence(adapterd: "Type", base: Path, tmp_path: 
     lines = done.stdout.splitlines()
     assert lines[0] == f"{tmp_path}/trained: passed"
     assert "  on cpu float32" in lines
+    assert any(line.startswith("  vllm >=") and line.endswith("yes, with --enable-lora") for line in lines)
     assert any(line.startswith("  largest weight change ") for line in lines)
     said = r"passed: it changes 1 of 1 layers; loss on the probe texts \d\.\d{3} → \d\.\d{3} with the adapter"
     assert re.fullmatch(said, lines[-1]), lines[-1]

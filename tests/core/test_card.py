@@ -100,6 +100,27 @@ def test_manifest_is_json_or_nothing() -> None:
         card.manifest(broken, 4)
 
 
+SERVED = {
+    "peft": {"versions": ">=0.9,<0.22", "takes": "yes", "effect": "full", "flags": [], "reasons": []},
+    "vllm": {
+        "versions": ">=0.10.2,<0.34",
+        "takes": "no",
+        "effect": "none",
+        "flags": [],
+        "reasons": [{"text": "it refuses DoRA", "source": "vllm/lora/peft_helper.py"}],
+    },
+}
+
+
+def test_manifest_and_card_say_what_serving_engines_make_of_it() -> None:
+    """Both have what the report says of them; a report from before has nothing, and so have they."""
+    served = replace(FACTS, report={**REPORT, "engines": SERVED})
+    assert json.loads(card.manifest(served, 4))["engines"] == SERVED
+    assert "| vllm >=0.10.2,&lt;0.34 | no | it refuses DoRA |" in card.block(served, 4)
+    assert "engines" not in json.loads(card.manifest(FACTS, 4))
+    assert "serving engine" not in BLOCK
+
+
 def test_commit_message() -> None:
     """The title says version, adapter and source; the trailers are ours."""
     message = card.commit_message(FACTS, 4)

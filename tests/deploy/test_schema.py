@@ -9,11 +9,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from adapterd.core import card, index
+from adapterd.core import engines, index
+from adapterd.core.enginetraits import Facts
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.deploy import parse_manifest
-
-Facts = Callable[..., card.Facts]
 
 
 def validator(name: str) -> jsonschema.protocols.Validator:
@@ -33,6 +32,16 @@ def test_a_rendered_manifest_is_valid(manifest: dict[str, Any]) -> None:
     """The manifest of a published version satisfies the schema, and the deployer's own parser."""
     validator("manifest").validate(manifest)
     assert parse_manifest(json.dumps(manifest).encode(), "here").number == 3
+
+
+def test_a_manifest_says_what_serving_engines_make_of_it(manifest: dict[str, Any]) -> None:
+    """What the rules give is valid, and of another word for `takes` the schema says so."""
+    served = engines.document(engines.judge(Facts({"r": 8}, "LORA", "CAUSAL_LM", ())))
+    manifest["engines"] = served
+    validator("manifest").validate(manifest)
+    served["vllm"]["takes"] = "maybe"
+    with pytest.raises(jsonschema.ValidationError):
+        validator("manifest").validate(manifest)
 
 
 def test_unknown_keys_are_allowed_everywhere(manifest: dict[str, Any]) -> None:

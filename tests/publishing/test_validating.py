@@ -151,3 +151,27 @@ def test_a_damaged_snapshot_is_mended_by_asking_for_the_directory_again(world: W
     assert again.id == version.id
     drive(world)
     assert _now(world, version).stage is Stage.PUBLISHED
+
+
+def test_a_version_says_what_serving_engines_make_of_it(world: World, adapter: str) -> None:
+    """The report on a published version names each engine; what is silent there is a warning, and stops nothing."""
+    write_adapter(world.tmp / "train" / "run-1", seed=1, base=BASE, alpha_pattern={"q_proj": 3})
+    version = stage(world, adapter, 1, keep=True)
+    drive(world)
+    (validation,) = world.registry.validations(version.id)
+    served = validation.report["engines"]
+    assert set(served) == {"peft", "transformers", "vllm", "sglang", "lorax"}
+    assert served["vllm"]["takes"] == "yes"
+    assert "engine_warning" in [warning["code"] for warning in validation.report["warnings"]]
+    assert _now(world, version).stage is Stage.PUBLISHED
+
+
+def test_a_required_engine_that_would_not_serve_it_rejects(make_world: Callable[..., World], adapter: str) -> None:
+    """What the deployers' engine refuses is no use to them."""
+    world = make_world(extra={"validation": "{require_engines: [vllm]}"})
+    write_adapter(world.tmp / "train" / "run-1", seed=1, base=BASE, use_dora=True)
+    version = stage(world, adapter, 1, keep=True)
+    drive(world)
+    found = _now(world, version)
+    assert (found.stage, found.reason) == (Stage.REJECTED, "engine_refuses")
+    assert "it refuses DoRA" in found.message

@@ -149,6 +149,13 @@ def _validation(version: AdapterVersion, verdict: str) -> Validation:
         "device": "cpu",
         "dtype": "float32",
         "log_tail": "",
+        "engines": {
+            "sglang": {
+                "takes": "yes",
+                "effect": "partial",
+                "reasons": [{"text": "it scales by alpha / r", "source": "an issue"}],
+            }
+        },
     }
     return Validation(version.id, version.tree, "policy0123456789", verdict, report, NOW)
 

@@ -137,6 +137,7 @@ def test_an_adapter_has_a_page_with_its_versions_reports_and_history(ask: Any, h
     for said in (
         "verdict passed", "policy policy0123456789", "device cpu float32", "loss without 3.25", "loss with 2.125",
         "KL per token inf", "largest weight change 0.0421", "/train/run-1", "2025-10-09 08:53:20 UTC", "published",
+        "sglang otherwise than it was trained: it scales by alpha / r",
     ):  # fmt: skip
         assert said in text, said
     assert "acme/other-lora" not in text

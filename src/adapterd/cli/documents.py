@@ -15,7 +15,7 @@ import typer.main
 from adapterd.cli.app import app
 from adapterd.cli.exits import MEANING
 from adapterd.config.render import documents as configuration
-from adapterd.core import reasons
+from adapterd.core import enginerules, reasons
 
 _CLI = """\
 # Command line reference
@@ -54,6 +54,7 @@ def documents() -> dict[str, str]:
         **configuration(),
         "docs/reference/cli.md": command_line(),
         "docs/reference/reasons.md": reasons.page(),
+        "docs/reference/engines.md": enginerules.page(),
         "docs/reference/manifest.md": manifest(),
     }
 

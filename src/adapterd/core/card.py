@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapterd.core import engines
 from adapterd.core.adapter import IDENTITY_ALGORITHM, AdapterConfig, digest_of
 from adapterd.core.naming import serving_name
 from adapterd.core.publication import Trailers, with_trailers
@@ -116,6 +117,7 @@ def manifest(facts: Facts, number: int) -> bytes:
             for key in ("verdict", "level", "reasons", "warnings", "waivers", "measurements", "device", "versions")
         },
         "serving_name": serving_name(version.adapter, number, version.identity),
+        **({"engines": report["engines"]} if report.get("engines") else {}),
     }
     return (json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
@@ -219,6 +221,7 @@ def block(facts: Facts, number: int) -> str:
             "|---|---|",
             table,
             "",
+            *_engines(report.get("engines")),
             "```python",
             *_usage(facts, number),
             "```",
@@ -260,6 +263,12 @@ def _measured_rows(measured: Mapping[str, Any]) -> list[tuple[str, str]]:
     if isinstance(effect, float):
         rows.append(("largest weight change", f"{100 * effect:.3g} % of a module's weights"))
     return rows
+
+
+def _engines(served: object) -> list[str]:
+    """A row for each serving engine: whether it takes the adapter, with which flags, and why not all of it."""
+    rows = [f"| {' | '.join(map(_cell, row))} |" for row in engines.summary(served)]
+    return ["| serving engine | takes it | why |", "|---|---|---|", *rows, ""] if rows else []
 
 
 def _cell(text: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adapterd.core import engines
 from adapterd.core.words import MEASUREMENTS, number, utc
 from adapterd.ports import Event, Sighting, Validation
 from adapterd.status.markup import Markup, join, page, tag
@@ -86,6 +87,7 @@ def _report(validation: Validation, now: float) -> Markup:
         *(("waived", _waived(one)) for one in report.get("waivers") or ()),
         *(("reason", _told(one)) for one in report.get("reasons", ())),
         *(("warning", _told(one)) for one in report.get("warnings", ())),
+        *((name, f"{told}: {why}" if why else told) for name, told, why in engines.summary(report.get("engines"))),
     ]
     return join(tag("h3", "Report"), _facts(facts))
 

@@ -6,34 +6,27 @@ found out when publish hashes it again.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
-from adapterd.bases import BaseMissingError, base_license, composition, locate, variant_of
+from adapterd.bases import BaseMissingError, composition, locate, variant_of
 from adapterd.config import Config, Root
 from adapterd.core import verdict as judge
 from adapterd.core.examples import MAX_BYTES, BadExamplesError, Example, digest, parse_examples
 from adapterd.core.naming import is_commit
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Advanced, Outcome, Reason, Refused, Stage, Stalled, Waiting
-from adapterd.fingerprints import Digests, weight_bytes
+from adapterd.fingerprints import Digests
 from adapterd.ports import (
     BaseModel,
     Claim,
     DeviceBusy,
-    GateFailed,
     ProbeRequest,
-    ProbeResult,
     Transient,
-    Validation,
     WorkerDied,
 )
 from adapterd.roots import SettleError
 from adapterd.spool import Snapshot
-from adapterd.steps import waivers
-from adapterd.steps.expecting import expected_of
-from adapterd.steps.gates import Said, ask
 from adapterd.steps.host import Host
+from adapterd.steps.judging import Examined, judged
 from adapterd.steps.settle import ASKED
 
 BUSY_WAIT = 60.0
@@ -76,39 +69,7 @@ def validate(host: Host, claim: Claim) -> Outcome:
         return Stalled(reason(died.cause, died.message, died.hint))
     except DeviceBusy as busy:
         return Waiting(host.clock() + BUSY_WAIT, reason("device_busy", busy.message))
-    return _bound(host, version, snapshot, base, _decided(host, version, policy, base, snapshot, result))
-
-
-def _decided(
-    host: Host, version: AdapterVersion, policy: judge.Policy, base: BaseModel, snapshot: Snapshot, result: ProbeResult
-) -> Outcome:
-    """Judge what was measured; what nothing speaks against is put before the operator's gates."""
-    folder = Path(base.path)
-    of_base = {"base_bytes": weight_bytes(folder), "base_license": base_license(folder)}
-    result = replace(result, measurements={**result.measurements, **of_base})
-    expected = expected_of(host.registry, version, policy, result.base_fingerprint)
-    waived = waivers.given(host.registry.events(version.id))
-    decided = judge.decide(result.findings, result.measurements, policy.limits, expected, waived)
-    said = Said()
-    if decided.verdict == "passed":  # the cheap first: what is refused already is not asked about
-        try:
-            said = ask(host.gates, host.config, snapshot, base, waived)
-        except GateFailed as failed:
-            if failed.tail:
-                host.registry.note(version.id, "gate_failed", {"log_tail": failed.tail}, host.clock())
-            return Stalled(reason("gate_failed", failed.message))
-        findings = (*result.findings, *said.findings)
-        result = replace(result, findings=findings, measurements={**result.measurements, **said.measurements})
-        decided = judge.decide(result.findings, result.measurements, policy.limits, expected, waived)
-    report = judge.report(decided, policy, result, waivers=waivers.needed(waived, decided), gates=said.entries)
-    row = Validation(version.id, version.tree, judge.policy_id(policy), decided.verdict, report, host.clock())
-    facts = {"validation": row}
-    if decided.verdict == "passed":
-        return Advanced(Stage.VALIDATED, facts)
-    why = judge.first_of(decided.reasons)
-    if decided.verdict == "rejected":
-        return Refused(Stage.REJECTED, why, facts)
-    return Stalled(why)
+    return _bound(host, version, snapshot, base, judged(host, Examined(version, snapshot, base, policy), result))
 
 
 def superseding(host: Host, version: AdapterVersion) -> Reason | None:

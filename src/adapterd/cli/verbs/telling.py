@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from adapterd.cli import say
+from adapterd.core import engines
 from adapterd.core.words import MEASUREMENTS, number, span
 
 TAIL = 12
@@ -46,6 +47,12 @@ def measurements(measured: Mapping[str, Any]) -> None:
         say.line(f"  {key:<{_WIDTH}}  {number(measured[key])}")
 
 
+def serving(served: object) -> None:
+    """What serving engines make of it."""
+    for name, told, why in engines.summary(served):
+        say.line(f"  {name:<{_WIDTH}}  {told}{f': {why}' if why else ''}")
+
+
 def tail(of: Mapping[str, Any]) -> None:
     """The last words of a worker."""
     for text in str(of.get("log_tail") or "").splitlines()[-TAIL:]:
@@ -63,6 +70,7 @@ def _report(report: Mapping[str, Any]) -> None:
     for each in report.get("gates") or ():
         say.line(f"  gate {each['command']}: exit code {each['exit']} after {span(each['seconds'])}")
     measurements(report.get("measurements", {}))
+    serving(report.get("engines"))
     if report.get("verdict") != "passed":
         tail(report)
 

@@ -14,6 +14,7 @@ from adapterd.cli.verbs.explaining import explain
 from adapterd.cli.verbs.progress import progress
 from adapterd.cli.verbs.settings import PUBLIC, seconds_of
 from adapterd.core import adapter as ad
+from adapterd.core import engines
 from adapterd.core import verdict as judge
 from adapterd.core.examples import digest
 from adapterd.core.naming import is_commit, is_hub_id
@@ -23,6 +24,7 @@ from adapterd.core.version import Reason
 from adapterd.core.words import losses
 from adapterd.ports import BaseModel, DeviceBusy, NoSuchDevice, NotFound, ProbeRequest, WorkerDied
 from adapterd.roots import read_small
+from adapterd.served import engines_of
 from adapterd.worker.supervisor import WorkerSupervisor
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Judged:
     measurements: Mapping[str, Any] = field(default_factory=dict)
     policy: str = ""
     log_tail: str = ""
+    engines: Mapping[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """As one line of JSON."""
@@ -62,6 +65,7 @@ class Judged:
             "warnings": [asdict(w) for w in self.warnings],
             "measurements": judge.jsonable(self.measurements),
             "policy": self.policy or None,
+            "engines": self.engines or None,
         }
         return found | ({"log_tail": self.log_tail} if self.log_tail and self.verdict != "passed" else {})
 
@@ -130,7 +134,8 @@ def _judge(worker: WorkerSupervisor, directory: Path, base: str, request: ProbeR
         raise
     except DeviceBusy as busy:
         return Judged(directory, "stalled", (reason("device_busy", busy.message),))
-    decided = judge.decide(result.findings, result.measurements, policy.limits)
+    served = engines_of(directory, Path(found.path))
+    decided = judge.decide((*result.findings, *engines.findings(served)), result.measurements, policy.limits)
     return Judged(
         directory,
         decided.verdict,
@@ -139,6 +144,7 @@ def _judge(worker: WorkerSupervisor, directory: Path, base: str, request: ProbeR
         {**result.measurements, "device": result.device, "dtype": result.dtype},
         judge.policy_id(policy),
         result.log_tail,
+        engines.document(served),
     )
 
 
@@ -195,6 +201,7 @@ def _tell(judged: Judged) -> None:
     if where := " ".join(str(measured[key]) for key in ("device", "dtype") if measured.get(key)):
         say.line(f"  on {where}")
     telling.measurements(measured)
+    telling.serving(judged.engines)
     if judged.verdict == "stalled":
         telling.tail({"log_tail": judged.log_tail})
     if judged.verdict == "passed":
