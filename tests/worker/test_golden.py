@@ -174,7 +174,8 @@ def test_an_adapter_that_waits_for_tokens_is_given_them(tokenizer: Any) -> None:
     torch.manual_seed(1)
     base = llama().eval()
     sides: dict[tuple[int, ...], dict[str, Any]] = {}
-    for leading in ((), (5, 6)):
+    leadings: tuple[tuple[int, ...], ...] = ((), (5, 6))
+    for leading in leadings:
         asked = golden.prompts(tokenizer, 320, leading=leading)
         sides[leading] = {"asked": asked, "base": golden.observe(base, asked, task="CAUSAL_LM")}
     model = trained(base, peft.LoraConfig(alora_invocation_tokens=[5, 6], **LLM))
