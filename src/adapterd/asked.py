@@ -65,7 +65,7 @@ def hopeless(config: Config, reader: RegistryReader | None, path: str) -> Became
         entries = roots.entries_of(Path(path))
     except OSError:
         return None  # settle says why, and stalls it
-    nature = ad.nature(entries)
+    nature = ad.nature(entries, pickles=config.validation.convert_pickle)
     if nature.code not in ("adapter", "half_written"):
         why = reason(nature.code, nature.message)
         return Became(REJECTED, f"refused {why.code}: {why.message}", _within(path) or why.hint)

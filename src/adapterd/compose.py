@@ -20,6 +20,7 @@ from adapterd.registry import acquire, open_registry, prepare
 from adapterd.roots import SettleError
 from adapterd.spool import Spool
 from adapterd.steps.host import Host
+from adapterd.worker.converting import Converter
 from adapterd.worker.gates import GateRunner
 from adapterd.worker.supervisor import WorkerSupervisor
 
@@ -103,6 +104,7 @@ def opened(config: Config, *, anew: bool = False) -> Iterator[Host]:
         finally:
             host.validator.close()
             host.gates.close()
+            host.convert.close()
             registry.close()
 
 
@@ -124,6 +126,7 @@ def host_of(config: Config, at: Places, registry: Registry, publisher: str) -> H
         registry=registry,
         hub=Once(lambda: hub_of(config, os.environ, Path.home())),
         validator=worker_of(config, digests),
+        convert=Converter(),
         gates=GateRunner(),
         spool=Spool(at.spool),
         publisher=publisher,

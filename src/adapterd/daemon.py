@@ -303,6 +303,7 @@ class Daemon:
             lane.stop()
         self._host.validator.close()
         self._host.gates.close()
+        self._host.convert.close()
         deadline = time.monotonic() + STOP_SECONDS
         for lane in self._lanes:
             lane.join(max(0.1, deadline - time.monotonic()))

@@ -6,6 +6,7 @@ import json
 import os
 import signal as signals
 import stat
+import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -185,11 +186,14 @@ def read_if_there(folder: Path, name: str, limit: int) -> bytes | None:
         return None
 
 
-def look(folder: Path, entries: Sequence[Entry], *, checkpoint: bool) -> Look:
-    """Look at an adapter directory once. SettleError where it vanished, cannot be read, or is no adapter."""
+def look(folder: Path, entries: Sequence[Entry], *, checkpoint: bool, pickles: bool = False) -> Look:
+    """Look at an adapter directory once; with `pickles`, one whose weights are a pickle is one.
+
+    SettleError where it vanished, cannot be read, or is no adapter.
+    """
     present = signals_of(folder, checkpoint=checkpoint)
     seen = Look(ad.fingerprint(entries), whole=False, checkpoint=checkpoint, present=present)
-    nature = ad.nature(entries)
+    nature = ad.nature(entries, pickles=pickles)
     if nature.code != "adapter":
         return replace(seen, code=nature.code, fault=nature.message)
     try:
@@ -215,11 +219,28 @@ def _check_pair(folder: Path, entries: Sequence[Entry]) -> None:
             raise ad.BadWeightsError(str(error)) from error
         if missing:
             raise ad.BadWeightsError(f"{len(missing)} of the shards in {ad.INDEX} are missing, {missing[0]} first")
+    if not any(map(ad.is_weights, names)) and not _whole_pickle(folder):
+        raise ad.BadWeightsError(f"{ad.PICKLE} is no whole archive")
     for name in filter(ad.is_weights, names):
         try:
             header_of(folder, name)
         except ad.BadWeightsError as error:
             raise ad.BadWeightsError(f"{name}: {error}") from error
+
+
+def _whole_pickle(folder: Path) -> bool:
+    """Whether a file of torch.save is whole, told by its archive's directory, which stands at its end.
+
+    Nothing is unpickled. One of before torch 1.6 is no archive; whether it is whole only its reader can tell.
+    """
+    with os.fdopen(open_regular(folder, ad.PICKLE), "rb") as file:
+        if file.read(2) != b"PK":
+            return True
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return bool(archive.namelist())
+        except (zipfile.BadZipFile, ValueError, OSError):
+            return False
 
 
 def header_of(folder: Path, name: str) -> tuple[ad.Tensor, ...]:
@@ -283,7 +304,8 @@ def _held(folder: Path, entries: Sequence[Entry]) -> bool:
     held for microseconds; a writer that opens the file in between waits that long, and the break signal is one
     whose default is to be ignored.
     """
-    for name in (entry.name for entry in entries if ad.is_weights(entry.name)):
+    weights = [e.name for e in ad.sources(entries) if ad.is_weights(e.name) or e.name == ad.PICKLE]
+    for name in weights:
         descriptor = open_regular(folder, name)
         try:
             fcntl.fcntl(descriptor, fcntl.F_SETSIG, signals.SIGURG)

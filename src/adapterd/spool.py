@@ -68,6 +68,7 @@ class Spool:
         limits: tuple[int, int],
         seen: str = "",
         beside: Callable[[Snapshot], Mapping[str, Any]] | None = None,
+        convert: Callable[[Path], None] | None = None,
     ) -> Snapshot:
         """Copy an adapter directory into the spool while hashing it.
 
@@ -77,18 +78,20 @@ class Spool:
             hub_id: from what the config names as base to its Hub id; empty where there is none.
             limits: the most bytes and the most files of a payload.
             seen: the fingerprint that was found finished.
+            convert: makes safetensors of a pickle in a folder; without it a pickle is not copied.
             beside: gives the sidecar, which appears together with the snapshot: no crash leaves one without it.
 
         Raises SettleError: `changed_while_copying` where names, sizes, mtimes or inodes differ before and after, or
         from what was seen;
         `source_gone`, `source_unreadable`, `not_regular`, `too_large`, `leaks_secret`, `spool_full`,
-        `spool_unwritable`, `bad_config`, `bad_weights`.
+        `spool_unwritable`, `bad_config`, `bad_weights`, and what `convert` raises.
         """
         before = self._listed(source)
         if seen and ad.fingerprint(before) != seen:
             raise SettleError("changed_while_copying", f"{source} changed before it was copied")
-        chosen = sorted(e.name for e in before if ad.is_payload(e.name))
-        size = sum(e.size for e in before if ad.is_payload(e.name))
+        taken = [e for e in ad.sources(before) if convert is not None or ad.is_payload(e.name)]
+        chosen = sorted(e.name for e in taken)
+        size = sum(e.size for e in taken)
         most_bytes, most_files = limits
         if size > most_bytes or len(chosen) > most_files:
             raise SettleError(
@@ -107,7 +110,13 @@ class Spool:
             files = {name: self._copy(source, name, aside / "payload" / name) for name in chosen}
             if ad.fingerprint(self._listed(source)) != ad.fingerprint(before):
                 raise SettleError("changed_while_copying", f"{source} changed while it was copied")
-            return self._finish(aside, adapter, files, hub_id, beside)
+            converted: tuple[Mapping[str, Any], ...] = ()
+            if convert is not None and ad.PICKLE in files:
+                convert(aside / "payload")
+                del files[ad.PICKLE]
+                files[ad.WEIGHTS] = _hash(aside / "payload", ad.WEIGHTS)
+                converted = ({"file": ad.PICKLE, "key": "format", "was": "pickle", "now": ad.WEIGHTS},)
+            return self._finish(aside, adapter, files, hub_id, beside, converted)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -147,6 +156,7 @@ class Spool:
         files: dict[str, tuple[str, int]],
         hub_id: Callable[[str], str],
         beside: Callable[[Snapshot], Mapping[str, Any]] | None,
+        converted: tuple[Mapping[str, Any], ...],
     ) -> Snapshot:
         payload = aside / "payload"
         try:
@@ -165,7 +175,7 @@ class Spool:
         identity = ad.identity_digest(config.fields, {path: digest for path, (digest, _) in files.items()})
         tree = ad.tree_digest(files)
         final = self.folder(adapter, tree)
-        snapshot = Snapshot(final / "payload", tree, identity, dict(files), config, repairs)
+        snapshot = Snapshot(final / "payload", tree, identity, dict(files), config, (*converted, *repairs))
         with _writing(self.path):
             if beside is not None:
                 write_file(aside / SIDECAR, json.dumps(beside(snapshot), sort_keys=True).encode())

@@ -11,6 +11,7 @@ from adapterd.ports import Hub, ProbeRequest, ProbeResult, Registry
 from adapterd.registry import open_registry, prepare
 from adapterd.spool import Spool
 from adapterd.steps.host import Host
+from adapterd.worker.converting import Converter
 from adapterd.worker.gates import GateRunner
 
 TOKEN = "hf_" + "t" * 34
@@ -117,6 +118,7 @@ class World:
             hub=lambda: self.wrap_hub(self.client),
             validator=self.validator,
             gates=GateRunner(),
+            convert=Converter(),
             spool=Spool(self.tmp / "state" / "spool"),
             publisher=self.publisher,
             clock=self.clock,

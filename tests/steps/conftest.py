@@ -18,6 +18,7 @@ from adapterd.steps import discover
 from adapterd.steps.discover import Found
 from adapterd.steps.host import Host
 from adapterd.steps.settle import Later, Rests, Settled, settle
+from adapterd.worker.converting import Converter
 from adapterd.worker.gates import GateRunner
 from helpers.hosts import Clock, GivenValidator
 
@@ -59,6 +60,7 @@ class Site:
             hub=no_hub,
             validator=GivenValidator(),
             gates=GateRunner(),
+            convert=Converter(),
             spool=self.spool,
             publisher="publisher-a",
             clock=self.clock,

@@ -143,6 +143,15 @@ def is_payload(name: str) -> bool:
     return name in (CONFIG, INDEX) or is_weights(name) or name in SIDE_FILES or _TEMPLATE.fullmatch(name) is not None
 
 
+def sources(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries that make a directory what it is: its payload, and a pickle where that is the only weights."""
+    found = list(entries)
+    payload = [entry for entry in found if is_payload(entry.name)]
+    if any(is_weights(entry.name) for entry in payload):
+        return payload
+    return payload + [entry for entry in found if entry.name == PICKLE]
+
+
 def parse_config(data: bytes) -> AdapterConfig:
     """Parse the bytes of ``adapter_config.json``; BadConfigError says what is wrong."""
     if len(data) > MAX_CONFIG_BYTES:
@@ -254,12 +263,12 @@ def missing_shards(index: bytes, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def fingerprint(entries: Iterable[Entry]) -> str:
-    """Digest of names, sizes, mtimes and inodes of the payload files; 32 hex digits.
+    """Digest of names, sizes, mtimes and inodes of the files that make it what it is; 32 hex digits.
 
     It tells that something changed, never that two directories are equal. Only equality of mtimes counts, since
     the clocks of other hosts do not agree with ours.
     """
-    lines = sorted(f"{e.name}\0{e.size}\0{e.mtime_ns}\0{e.inode}" for e in entries if is_payload(e.name))
+    lines = sorted(f"{e.name}\0{e.size}\0{e.mtime_ns}\0{e.inode}" for e in sources(entries))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
 
@@ -325,7 +334,7 @@ def vouched(marker: bytes, entries: Sequence[Entry]) -> bool:
         claimed = {str(name): (spec["size"], spec["mtime_ns"]) for name, spec in files.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
-    seen = {e.name: (e.size, e.mtime_ns) for e in entries if is_payload(e.name)}
+    seen = {e.name: (e.size, e.mtime_ns) for e in sources(entries)}
     return bool(claimed) and claimed == seen
 
 
@@ -337,8 +346,8 @@ class Nature:
     message: str
 
 
-def nature(entries: Iterable[Entry]) -> Nature:
-    """Say what a directory is by the names in it."""
+def nature(entries: Iterable[Entry], *, pickles: bool = False) -> Nature:
+    """Say what a directory is by the names in it; with `pickles`, a pickle counts as weights."""
     kinds = {entry.name: entry.kind for entry in entries}
     weights = sorted(name for name in kinds if is_weights(name) or name == INDEX)
     odd = sorted(name for name, kind in kinds.items() if (is_payload(name) or name == PICKLE) and kind is not Kind.FILE)
@@ -348,6 +357,7 @@ def nature(entries: Iterable[Entry]) -> Nature:
     cases = (
         (config and odd, "not_regular", f"{next(iter(odd), '')} is no regular file"),
         (config and weights, "adapter", f"{CONFIG} and {next(iter(weights), '')}"),
+        (config and pickles and PICKLE in kinds, "adapter", f"{CONFIG} and {PICKLE}"),
         (config and PICKLE in kinds, "pickle_only", f"{CONFIG} and {PICKLE}, and no {WEIGHTS}"),
         (sharded, "sharded_state", f"{next(iter(sharded), '')} is a part of a sharded training state"),
         (config, "half_written", f"config without weights: {CONFIG} is there, {WEIGHTS} is not"),

@@ -124,6 +124,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("misplaced", "validate", _S, "adapter and base layers ended on different devices: change base_models[].device_map or max_memory, then `adapterd retry`"),
     Entry("remote_code", "validate", _S, "the base model needs code of its own to load: read it, then set base_models[].trust_remote_code: true, and `adapterd retry`"),
     Entry("conversion_failed", "settle", _R, "the pickle could not be read as plain tensors; save with safe_serialization=True"),
+    Entry("conversion_stalled", "settle", _S, "the process that converts pickles died, or did not end within validation.deadline; see the log, then `adapterd retry`"),
     # publish
     Entry(
         "policy_changed", "publish", _T, "the configuration changed what a pass means; it is validated again"

@@ -4,6 +4,7 @@ Steps know these and nothing behind them. Whatever library stands behind a port,
 classes here once, in the adapter module; anything else that comes through is a bug and stalls the version.
 """
 
+from adapterd.ports.converter import Converter
 from adapterd.ports.errors import (
     Conflict,
     Denied,
@@ -42,6 +43,7 @@ __all__ = [
     "ChannelRecord",
     "Claim",
     "Conflict",
+    "Converter",
     "CopyFrom",
     "Delete",
     "Denied",

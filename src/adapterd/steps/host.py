@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adapterd.config import Config, Root
 from adapterd.fingerprints import Digests
-from adapterd.ports import Gates, Hub, Registry, Validator
+from adapterd.ports import Converter, Gates, Hub, Registry, Validator
 from adapterd.spool import Spool
 
 
@@ -28,6 +28,7 @@ class Host:
     registry: Registry
     hub: Callable[[], Hub]
     validator: Validator
+    convert: Converter
     gates: Gates
     spool: Spool
     publisher: str

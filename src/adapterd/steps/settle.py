@@ -87,7 +87,8 @@ def failed(host: Host, found: Found, rests: Rests, error: Exception) -> Later:
 def _settle(host: Host, found: Found, rests: Rests, *, network: bool, now: bool) -> Settled | Later:
     directory, settings = found.directory, host.config.settle
     entries = _list(directory)
-    look = roots.look(directory, entries, checkpoint=not found.at.final)
+    pickles = host.config.validation.convert_pickle
+    look = roots.look(directory, entries, checkpoint=not found.at.final, pickles=pickles)
     key, clock = str(directory), host.monotonic()
     rest = settling.remember(rests.by_path.get(key), look, clock, _last(found, host.clock()))
     rests.by_path[key] = rest
@@ -126,7 +127,7 @@ def _freeze(host: Host, found: Found, rests: Rests, look: settling.Look, *, now:
     bound = host.registry.bind(adapter, str(found.root.path), "", "", "")
     if bound.root != str(found.root.path) or bound.name != adapter:
         raise roots.SettleError("name_collision", f"{adapter} belongs to root {bound.root} as {bound.name}")
-    settings = host.config.settle
+    settings, rules = host.config.settle, host.config.validation
     snapshot = host.spool.freeze(
         found.directory,
         adapter,
@@ -134,6 +135,7 @@ def _freeze(host: Host, found: Found, rests: Rests, look: settling.Look, *, now:
         (settings.max_size, settings.max_files),
         look.fingerprint,
         lambda frozen: sidecar(_draft(found, adapter, frozen, written, look)),
+        (lambda folder: host.convert(folder, rules.deadline)) if rules.convert_pickle else None,
     )
     draft = _draft(found, adapter, snapshot, written, look)
     version, new = host.registry.intake(draft, host.clock())
