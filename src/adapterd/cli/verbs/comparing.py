@@ -39,7 +39,7 @@ _PULL = "`adapterd pull ADAPTER@vN DIR` brings a version with its manifest"
 _AGAIN = "pull it again with --force; nothing was loaded"
 _HINTS = {
     BASE: "the adapter has no effect here: load it with the library versions that its manifest names",
-    INCONCLUSIVE: "compare on the device, in the type and in the base that its manifest names; docs/golden.md says more",
+    INCONCLUSIVE: "compare on the device, in the type and in the base that its manifest names; see docs/golden.md",
 }
 
 
