@@ -102,7 +102,7 @@ def test_what_layers_share_may_lie_with_one_of_them(attach: Attach) -> None:
     assert not any("vector_bank" in name for name in found)
 
 
-class Elsewhere(torch.Tensor):
+class Elsewhere(torch.Tensor):  # type: ignore[misc] # torch is not followed by mypy
     """A tensor that says it lies on a GPU."""
 
     @property
