@@ -15,7 +15,7 @@ from adapterd.cli.verbs.comparing import compare
 from adapterd.core import golden
 from adapterd.core.golden import Golden, Prompt, Reply
 from adapterd.core.reasons import reason
-from adapterd.ports import DeviceBusy, ProbeResult, WorkerDied
+from adapterd.ports import DeviceBusy, DeviceTooSmall, ProbeResult, WorkerDied
 from helpers.hosts import GivenValidator
 
 Pulled = Callable[..., Path]
@@ -184,6 +184,7 @@ def test_what_differs_from_the_recording_is_told(
         (observing(None), 4, "no outputs could be made here"),
         (GivenValidator(raises=WorkerDied("the worker died", "x", cause="worker_timeout")), 4, "the worker died"),
         (GivenValidator(raises=DeviceBusy("no device has room", "wait")), 75, "no device has room"),
+        (GivenValidator(raises=DeviceTooSmall("no device can hold it")), 4, "no device can hold it"),
     ],
 )
 def test_without_outputs_there_is_no_answer(

@@ -19,13 +19,14 @@ from adapterd.core.version import Reason
 from adapterd.ports import ProbeRequest, ProbeResult
 from adapterd.worker import attach, probes, structure
 from adapterd.worker.architecture import LABELLED, Loader, NoClassError, gguf_file, loader_for, others, plain_config
-from adapterd.worker.base import BaseKey, ResidentBase, fingerprint, load, weight_bytes
+from adapterd.worker.base import BaseKey, ResidentBase, fingerprint, load
 from adapterd.worker.case import Case
-from adapterd.worker.devices import candidates, is_device_fault, missing, ran_out, room
+from adapterd.worker.devices import choose, is_device_fault, needed, ran_out
 from adapterd.worker.files import BadFileError, read_config, read_weights
 from adapterd.worker.inputs import Batch, Wanted, batch_for
 from adapterd.worker.outputs import forward, largest_change
 from adapterd.worker.probes import look, names
+from adapterd.worker.room import BusyError
 from adapterd.worker.structure import Frame, NoValuesError, Structure, Structures
 from adapterd.worker.tokenizers import Tokenizers
 
@@ -38,15 +39,6 @@ _SPOT = 2
 """Examples on which passes are repeated."""
 _NEAR = 4
 """Outputs that move by less than this many steps of their type may be noise: then the null adapter is asked."""
-
-
-class BusyError(Exception):
-    """No listed device has room now; `absent` tells that this host has none of them."""
-
-    def __init__(self, message: str, *, absent: bool) -> None:
-        """Keep the two apart."""
-        super().__init__(message)
-        self.absent = absent
 
 
 @dataclass
@@ -144,29 +136,34 @@ class Bench:
         return look(case, probes.STRUCTURE)
 
     def _on_a_device(self, case: Case) -> list[Reason]:
-        """Measure on the first listed device that has room."""
-        folder = Path(case.request.base.path)
-        refusals = []
-        devices = candidates(case.request.devices)
-        for device in devices:
-            key = self._key(case, device)
-            resident = self._base is not None and self._base.key == key
-            if not resident:
-                self._drop()
-            refusal = None if resident else room(device, weight_bytes(folder))
-            if refusal is None:
-                try:
-                    return self._in_base(case, key)
-                except Exception as exc:
-                    if not ran_out(exc):
-                        raise
-                    self._drop()
-                    case.model = case.base = None
-                    if device == "cpu":
-                        raise MemoryError(str(exc)) from exc
-                    refusal = "ran out of memory"
-            refusals.append(f"{device}: {refusal}")
-        raise BusyError("; ".join(refusals) or "no device is listed", absent=all(map(missing, devices)))
+        """Measure on the listed device whose turn it is; running out of an accelerator's memory is waiting for it."""
+        request = case.request
+        kept = self._base
+        if kept is not None and kept.key != self._key(case, kept.key.device):
+            self._drop()
+            kept = None
+        device = choose(
+            request.devices,
+            needed(request.base, request.dtype),
+            request.waited,
+            request.max_wait,
+            resident=kept.key.device if kept is not None else None,
+        )
+        key = self._key(case, device)
+        if kept is not None and kept.key != key:
+            self._drop()
+        kept = None  # nothing here holds on to a base that is dropped
+        try:
+            return self._in_base(case, key)
+        except Exception as exc:
+            if not ran_out(exc):
+                raise
+            self._drop()
+            case.model = case.base = None
+            if device == "cpu":
+                raise MemoryError(str(exc)) from exc
+            self.spent = True  # what failed half-way may hold memory of the device as long as this process lives
+            raise BusyError(f"{device}: it ran out of memory in the middle of the measurement") from exc
 
     def _key(self, case: Case, device: str) -> BaseKey:
         """Say which base this adapter needs."""

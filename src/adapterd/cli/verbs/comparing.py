@@ -9,7 +9,7 @@ from adapterd.cli import say
 from adapterd.cli.exits import Exit, code_of
 from adapterd.cli.verbs import telling
 from adapterd.cli.verbs.progress import progress
-from adapterd.cli.verbs.validating import DIED, DTYPES, base_of, cached_base, request_for, worst
+from adapterd.cli.verbs.validating import DIED, DTYPES, TOO_SMALL, base_of, cached_base, request_for, worst
 from adapterd.core.errors import AdapterdError
 from adapterd.core.golden import BadGoldenError, Golden, parse
 from adapterd.core.likeness import ADAPTER, BASE, INCONCLUSIVE
@@ -126,7 +126,7 @@ def _compared(worker: Validator, directory: Path, named: str, request: ProbeRequ
     except NoSuchDevice:
         raise
     except DeviceBusy as busy:
-        return Compared(directory, INCONCLUSIVE, busy.message, Exit.WAITING, busy.hint)
+        return Compared(directory, INCONCLUSIVE, busy.message, code_of(busy), busy.hint or TOO_SMALL)
     return _likened(directory, manifest, recorded, result)
 
 

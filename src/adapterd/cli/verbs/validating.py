@@ -22,7 +22,7 @@ from adapterd.core.quantized import originals
 from adapterd.core.reasons import BY_CODE, Severity, reason
 from adapterd.core.version import Reason
 from adapterd.core.words import losses
-from adapterd.ports import BaseModel, DeviceBusy, NoSuchDevice, NotFound, ProbeRequest, WorkerDied
+from adapterd.ports import BaseModel, DeviceBusy, DeviceTooSmall, NoSuchDevice, NotFound, ProbeRequest, WorkerDied
 from adapterd.roots import read_small
 from adapterd.served import engines_of
 from adapterd.worker.supervisor import WorkerSupervisor
@@ -39,6 +39,7 @@ DIED = {
     "worker_protocol": "the worker is not of this installation; reinstall adapterd",
 }
 """What to do about a worker that died here, where there is nothing to show and nothing to retry."""
+TOO_SMALL = "another --device or a smaller --dtype, or a host with more memory"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _NEEDED = ("torch", "transformers", "peft")
 _FETCH = "`adapterd base fetch ID` downloads it; or name a folder or an id with --base"
@@ -143,6 +144,8 @@ def _judge(worker: WorkerSupervisor, directory: Path, base: str, request: ProbeR
         )
     except NoSuchDevice:
         raise
+    except DeviceTooSmall as small:
+        return Judged(directory, "stalled", (reason("device_too_small", small.message, TOO_SMALL),))
     except DeviceBusy as busy:
         return Judged(directory, "stalled", (reason("device_busy", busy.message),))
     served = engines_of(directory, Path(found.path))
