@@ -6,6 +6,7 @@ found out when publish hashes it again.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from adapterd.bases import BaseMissingError, composition, locate, variant_of
 from adapterd.config import Config, Root
