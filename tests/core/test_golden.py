@@ -98,6 +98,8 @@ def test_the_tolerance_follows_from_type_size_and_noise(dtype: str, noise: float
         (made(moved(TRAINED, 0.1), BARE), "inconclusive", "like neither"),
         (made(moved(TRAINED, 0.1), BARE, dtype="bfloat16"), "adapter", ""),
         (made(moved(TRAINED, 0.1), BARE, device="cuda:0"), "adapter", ""),
+        (made(moved(TRAINED, 0.1), BARE, device="cpu+cuda:0"), "adapter", ""),
+        (made(moved(TRAINED, 0.1), BARE, quantization="nf4"), "adapter", ""),
         (made(moved(TRAINED, 0.1), BARE, versions=CPU | {"torch": "2.14.0"}), "adapter", ""),
         (made(moved(TRAINED, 0.9), BARE, dtype="bfloat16"), "inconclusive", "like neither"),
         (made(moved(TRAINED, 0.9), moved(BARE, 0.9)), "inconclusive", "the bare base here answers otherwise"),

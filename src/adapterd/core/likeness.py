@@ -92,8 +92,9 @@ def _alike(ours: Golden, here: Golden) -> bool:
     return same_versions and same_type and _kind(ours.device) == _kind(here.device)
 
 
-def _kind(device: str) -> str:
-    return device.partition(":")[0]
+def _kind(device: str) -> frozenset[str]:
+    """Kinds of devices, without their numbers; several have a plus between them."""
+    return frozenset(each.partition(":")[0] for each in device.split("+"))
 
 
 def _decided(distances: Mapping[str, float]) -> tuple[str, str]:

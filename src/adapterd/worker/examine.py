@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from adapterd.core.examples import BUILT_IN
+from adapterd.core.variants import quantization_of
 from adapterd.core.version import Reason
 from adapterd.worker import attach, golden, probes, structure
 from adapterd.worker.architecture import gguf_file
@@ -118,6 +119,7 @@ def _golden(case: Case) -> dict[str, Any] | None:
         dtype=base.dtype,
         versions=VERSIONS,
         noise=case.before.noise,
+        quantization=quantization_of(base.key.base.quantization),
     )
 
 
