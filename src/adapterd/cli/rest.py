@@ -23,13 +23,21 @@ def validate(
     deadline: Annotated[
         str, typer.Option("--deadline", metavar="DURATION", help="Longest time for one of them.")
     ] = "10m",
+    golden: Annotated[
+        bool,
+        typer.Option(
+            "--golden", help="DIR is a pulled version: compare its outputs with those that its manifest recorded."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Prove adapters in their base model, here and now.
 
-    Needs no daemon and no configuration, and publishes nothing.
+    Needs no daemon and no configuration, and publishes nothing. With --golden the answer is adapter (exit code 0),
+    base (3), or inconclusive (4); files that are not those of the manifest are 3 too.
     """
-    end(lazily.validating.validate(directories, base, (device, dtype, deadline), as_json=as_json))
+    verb = lazily.comparing.compare if golden else lazily.validating.validate
+    end(verb(directories, base, (device, dtype, deadline), as_json=as_json))
 
 
 @config_.command()

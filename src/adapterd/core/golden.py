@@ -87,7 +87,12 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """Golden outputs, and where they were made; `adapter` and `base` have a reply for each prompt."""
+    """Golden outputs, and where they were made.
+
+    Attributes:
+        adapter, base: a reply for each prompt.
+        quantization: of the base, in the configuration's word; empty for none.
+    """
 
     task: str
     prompts: tuple[Prompt, ...]
@@ -97,6 +102,7 @@ class Golden:
     dtype: str
     tolerance: float
     versions: Mapping[str, str] = field(default_factory=dict)
+    quantization: str = ""
 
 
 def tolerance(dtype: str, sides: Iterable[Sequence[Reply]], noise: float = 0.0) -> float:
@@ -124,6 +130,7 @@ def document(golden: Golden) -> dict[str, Any] | None:
         "task": golden.task,
         "device": golden.device,
         "dtype": golden.dtype,
+        "quantization": golden.quantization or None,
         "versions": dict(golden.versions),
         "tolerance": _rounded(golden.tolerance),
         "prompts": [
@@ -187,6 +194,7 @@ def _parsed(found: Any) -> Golden:  # noqa: ANN401 - any JSON value
         dtype=_text(found["dtype"]),
         tolerance=_numbers([found["tolerance"]], 1)[0],
         versions={_text(name): _text(version) for name, version in found["versions"].items()},
+        quantization=_text(found.get("quantization") or ""),
     )
     if golden.tolerance < 0:
         raise BadGoldenError("the golden outputs have a tolerance below zero")

@@ -88,7 +88,8 @@ def _distances(ours: Golden, here: Golden) -> dict[str, float]:
 def _alike(ours: Golden, here: Golden) -> bool:
     """Whether both were made on one kind of device, in one type, by the same libraries."""
     same_versions = all(ours.versions.get(name) == here.versions.get(name) for name in _LIBRARIES)
-    return same_versions and ours.dtype == here.dtype and _kind(ours.device) == _kind(here.device)
+    same_type = (ours.dtype, ours.quantization) == (here.dtype, here.quantization)
+    return same_versions and same_type and _kind(ours.device) == _kind(here.device)
 
 
 def _kind(device: str) -> str:

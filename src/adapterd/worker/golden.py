@@ -109,14 +109,26 @@ def document(
     dtype: str,
     versions: Mapping[str, str],
     noise: float = 0.0,
+    quantization: str = "",
 ) -> dict[str, Any] | None:
-    """Both sides as plain JSON; None where one is missing, or holds no finite number. `noise` is that of the base."""
+    """Both sides as plain JSON; None where one is missing, or holds no finite number.
+
+    `noise` and `quantization` are those of the base.
+    """
     if base is None or adapter is None:
         return None
     tolerance = golden.tolerance(dtype, (base.replies, adapter.replies), noise)
     return golden.document(
         Golden(
-            adapter.task, asked.each, adapter.replies, base.replies, device, dtype, tolerance, versions=dict(versions)
+            task=adapter.task,
+            prompts=asked.each,
+            adapter=adapter.replies,
+            base=base.replies,
+            device=device,
+            dtype=dtype,
+            tolerance=tolerance,
+            versions=dict(versions),
+            quantization=quantization,
         )
     )
 
