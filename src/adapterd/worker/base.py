@@ -1,6 +1,6 @@
 """The resident base model: loaded once, fingerprinted, and kept warm for the next adapter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,11 @@ class ResidentBase:
         return self.outputs[batch.digest]
 
 
-def load(key: BaseKey) -> ResidentBase:
-    """Load the base model for a task, in its own dtype unless one is named, and let it stand still."""
+def load(key: BaseKey, share: Mapping[int | str, int] | None = None) -> ResidentBase:
+    """Load the base model for a task, in its own dtype unless one is named, and let it stand still.
+
+    `share` is how much of it each device may take, where it is spread over several (`worker.devices.spread`).
+    """
     base = key.base
     options: dict[str, Any] = {
         "dtype": _DTYPES.get(key.dtype, "auto"),
@@ -98,8 +101,7 @@ def load(key: BaseKey) -> ResidentBase:
     if base.quantization:
         options["quantization_config"] = transformers.BitsAndBytesConfig(**base.quantization)
     if base.device_map:
-        most = {int(name) if name.isdigit() else name: size for name, size in base.max_memory.items()}
-        options |= {"device_map": base.device_map, "max_memory": most or None}
+        options |= {"device_map": base.device_map, "max_memory": dict(share) if share else None}
     elif base.quantization:
         options["device_map"] = {"": key.device}
     if key.labels is not None:

@@ -21,7 +21,7 @@ from adapterd.worker import attach, probes, structure
 from adapterd.worker.architecture import LABELLED, Loader, NoClassError, gguf_file, loader_for, others, plain_config
 from adapterd.worker.base import BaseKey, ResidentBase, fingerprint, load
 from adapterd.worker.case import Case
-from adapterd.worker.devices import choose, is_device_fault, needed, ran_out
+from adapterd.worker.devices import choose, is_device_fault, needed, ran_out, spread
 from adapterd.worker.files import BadFileError, read_config, read_weights
 from adapterd.worker.inputs import Batch, Wanted, batch_for
 from adapterd.worker.outputs import forward, largest_change
@@ -55,6 +55,7 @@ class Bench:
     hashes: dict[str, str] = field(default_factory=dict)
     spent: bool = False
     _base: ResidentBase | None = None
+    _share: dict[int | str, int] = field(default_factory=dict)
     _structures: Structures = field(default_factory=Structures)
     _tokenizers: Tokenizers = field(default_factory=Tokenizers)
     _count: int = 0
@@ -142,13 +143,7 @@ class Bench:
         if kept is not None and kept.key != self._key(case, kept.key.device):
             self._drop()
             kept = None
-        device = choose(
-            request.devices,
-            needed(request.base, request.dtype),
-            request.waited,
-            request.max_wait,
-            resident=kept.key.device if kept is not None else None,
-        )
+        device = self._device(request, kept.key.device if kept is not None else None)
         key = self._key(case, device)
         if kept is not None and kept.key != key:
             self._drop()
@@ -164,6 +159,17 @@ class Bench:
                 raise MemoryError(str(exc)) from exc
             self.spent = True  # what failed half-way may hold memory of the device as long as this process lives
             raise BusyError(f"{device}: it ran out of memory in the middle of the measurement") from exc
+
+    def _device(self, request: ProbeRequest, resident: str | None) -> str:
+        """The device for the base; where it is spread over several, the first of them, which takes the inputs."""
+        size = needed(request.base, request.dtype if request.dtype != "auto" else request.base.dtype)
+        if not request.base.device_map:
+            return choose(request.devices, size, request.waited, request.max_wait, resident=resident)
+        if resident is not None:
+            return resident
+        self._share = spread(request.devices, size, request.base.max_memory)
+        first = next(iter(self._share))
+        return f"cuda:{first}" if isinstance(first, int) else first
 
     def _key(self, case: Case, device: str) -> BaseKey:
         """Say which base this adapter needs."""
@@ -258,11 +264,11 @@ class Bench:
         if self._base is None or self._base.key != key:
             self._drop()
             self.tell("loading_base")
-            self._base = load(key)
+            self._base = load(key, self._share)
         rows = names.embedding_rows(case.held)
         if rows is not None and rows != self._base.rows:
             self._drop()
-            self._base = load(replace(key, rows=rows))
+            self._base = load(replace(key, rows=rows), self._share)
         return self._base
 
     def _batches(self, case: Case) -> tuple[Batch, Batch]:
