@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from adapterd.ports import BaseModel, DeviceBusy, DeviceTooSmall, NoSuchDevice, ProbeResult
+from adapterd.ports import BaseModel, DeviceBusy, DeviceTooSmall, NoSuchDevice, ProbeRequest, ProbeResult
 from adapterd.worker.devices import candidates, choose, look, needed, ran_out, spread
 from adapterd.worker.room import AbsentError, Device, TooSmallError
+from adapterd.worker.supervisor import WorkerSupervisor
 
 GIB = 2**30
 HAS_GPU = torch.cuda.is_available()
@@ -112,3 +113,15 @@ def test_the_worker_takes_the_next_listed_device(
     with pytest.raises(DeviceTooSmall, match="cpu has") as caught:
         probe(good, huge, devices=("cpu",))
     assert isinstance(caught.value, DeviceBusy)
+
+
+def test_a_base_is_spread_within_the_operators_limits(good: Path, bases: object, worker: WorkerSupervisor) -> None:
+    """`device_map` on a host with the CPU alone: it passes there; limits that are too narrow are told as such."""
+    path = str(bases.llama)  # type: ignore[attr-defined] # a dataclass of the conftest
+    wide = BaseModel("", "local", path, device_map="auto", max_memory={"cpu": GIB})
+    for _ in range(2):
+        result = worker.probe(ProbeRequest(str(good), wide, devices=("cpu",), seconds=120.0))
+        assert (result.device, result.findings) == ("cpu", ())
+    narrow = BaseModel("", "local", path, device_map="auto", max_memory={"cpu": 1000})
+    with pytest.raises(DeviceTooSmall, match=r"cpu can hold 0\.00 GiB of it together"):
+        worker.probe(ProbeRequest(str(good), narrow, devices=("cpu",), seconds=120.0))

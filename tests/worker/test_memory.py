@@ -11,6 +11,7 @@ from adapterd.worker.memory import host
 from adapterd.worker.nvml import memory
 
 GIB = 2**30
+ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 MEMINFO = f"MemTotal: {64 * GIB // 1024} kB\nMemFree: 1 kB\nMemAvailable: {40 * GIB // 1024} kB\n"
 
 Write = Callable[..., tuple[Path, Path]]
@@ -129,7 +130,7 @@ class Driver:
 def test_the_driver_is_asked_for_the_gpu_that_cuda_means(visible: str | None, index: int, asked: list[object]) -> None:
     """By number, or by the UUID that CUDA_VISIBLE_DEVICES names; no context is left on it."""
     driver = Driver()
-    environ = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    environ = ORDER if visible is None else ORDER | {"CUDA_VISIBLE_DEVICES": visible}
     found = memory(index, environ, lambda _: driver)  # type: ignore[arg-type, return-value] # stands in for the library
     assert driver.asked == asked
     assert found == ((24 * GIB, 5 * GIB) if asked else None)
@@ -147,4 +148,11 @@ def absent(_: str) -> ctypes.CDLL:
 )
 def test_a_driver_that_does_not_answer_says_nothing(load: Callable[[str], ctypes.CDLL]) -> None:
     """Then torch is asked."""
-    assert memory(0, {}, load) is None
+    assert memory(0, ORDER, load) is None
+
+
+def test_where_cuda_counts_in_its_own_order_a_number_says_nothing() -> None:
+    """The fastest first is CUDA's default; asked by UUID there is no doubt."""
+    driver = Driver()
+    assert memory(0, {}, lambda _: driver) is None  # type: ignore[arg-type, return-value] # stands in for the library
+    assert memory(0, {"CUDA_VISIBLE_DEVICES": "GPU-1"}, lambda _: driver) is not None  # type: ignore[arg-type, return-value] # the same

@@ -73,9 +73,9 @@ class ResidentBase:
     @property
     def device(self) -> str:
         """Where it lies; several devices with a plus between them."""
-        spread = getattr(self.model, "hf_device_map", None) if self.key.most is not None else None
-        if not spread:
+        if self.key.most is None:
             return self.key.device
+        spread = getattr(self.model, "hf_device_map", None) or {"": str(self.model.device)}
         return "+".join(sorted({f"cuda:{at}" if isinstance(at, int) else str(at) for at in spread.values()}))
 
     @property

@@ -46,10 +46,10 @@ def _ask(library: ctypes.CDLL, name: str) -> tuple[int, int] | None:
 
 
 def _visible(index: int, environ: Mapping[str, str]) -> str | None:
-    """The driver's name for the GPU: its number or UUID. Numbers agree because the worker sets CUDA_DEVICE_ORDER."""
+    """The driver's name for the GPU: its UUID, or its number, where CUDA counts as the driver does."""
     visible = environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return str(index)
-    names = [name.strip() for name in visible.split(",")]
-    whole = index < len(names) and (names[index].isdecimal() or names[index].startswith(("GPU-", "MIG-")))
-    return names[index] if whole else None
+    names = [str(index)] * (index + 1) if visible is None else [name.strip() for name in visible.split(",")]
+    if index >= len(names):
+        return None
+    alike = names[index].isdecimal() and environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
+    return names[index] if alike or names[index].startswith(("GPU-", "MIG-")) else None

@@ -38,7 +38,7 @@ class Residence:
         if self._base is not None and self._base.key != _key(case, self._base.key.device, self._base.key.most):
             self.drop()
         kept = self._base.key if self._base is not None else None
-        size = needed(request.base, request.dtype)
+        size = needed(request.base, dtype_of(request))
         if request.base.device_map:
             if kept is not None:
                 return kept

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from pathlib import Path
 
 _NICENESS = 10
@@ -15,6 +16,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _IOPRIO_IDLE = 3 << 13
 _HEADROOM = 4096
 """Processes and threads that a worker may add to those of its user: far more than any library starts."""
+_MOST_TASKS = 2**22
+"""The kernel has no more process ids than these."""
 _IOPRIO_CALLS = {"x86_64": 251, "aarch64": 30}
 
 
@@ -39,27 +42,41 @@ def contain(headroom: int = _HEADROOM) -> None:
     """Leave no core file, keep what is started within reach, and let a fork bomb end before the host does.
 
     The kernel counts all processes and threads of the user, training's too; so the limit lies above what runs now.
+    Before there is a second thread.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(AttributeError):  # Linux alone
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    running = tasks()
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-    if running is not None:
-        known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
-        resource.setrlimit(resource.RLIMIT_NPROC, (min([running + headroom, *known]), hard))
+    known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_NPROC, (min([tasks() + headroom, *known]), hard))
 
 
-def tasks(proc: Path = Path("/proc")) -> int | None:
-    """Processes and threads that this user has now; None where nobody says."""
-    own, count = os.getuid(), 0
+def tasks() -> int:
+    """Processes and threads that count against this user now, by the kernel's own count; 0 where it does not count.
+
+    They cannot be listed: a container does not see those outside of it, and they count all the same. So the lowest
+    limit is searched under which one more thread can be started.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    low, high = 0, _MOST_TASKS if soft == resource.RLIM_INFINITY else min(soft, _MOST_TASKS)
     try:
-        names = [path.name for path in proc.iterdir() if path.name.isdecimal()]
-    except OSError:
-        return None
-    for name in names:
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            if (proc / name).stat().st_uid == own:
-                # 18 fields behind the name comes the number of threads; a name may hold blanks and brackets.
-                count += int((proc / name / "stat").read_bytes().rpartition(b")")[2].split()[17])
-    return count or None
+        while low < high:
+            middle = (low + high) // 2
+            resource.setrlimit(resource.RLIMIT_NPROC, (middle, hard))
+            low, high = (low, middle) if _one_more() else (middle + 1, high)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NPROC, (soft, hard))
+    return max(low - 1, 0)
+
+
+def _one_more() -> bool:
+    """Whether a thread can be started."""
+    thread = threading.Thread(target=int)
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    thread.join()
+    return True
