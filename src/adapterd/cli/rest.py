@@ -23,13 +23,21 @@ def validate(
     deadline: Annotated[
         str, typer.Option("--deadline", metavar="DURATION", help="Longest time for one of them.")
     ] = "10m",
+    convert_pickle: Annotated[
+        bool,
+        typer.Option("--convert-pickle", help="Prove a copy of a pickle's tensors, made where no code of it runs."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Prove adapters in their base model, here and now.
 
     Needs no daemon and no configuration, and publishes nothing.
     """
-    end(lazily.validating.validate(directories, base, (device, dtype, deadline), as_json=as_json))
+    end(
+        lazily.validating.validate(
+            directories, base, (device, dtype, deadline), convert_pickle=convert_pickle, as_json=as_json
+        )
+    )
 
 
 @config_.command()
