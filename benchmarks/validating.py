@@ -19,8 +19,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, utils
 
 import figures
+from adapterd.core.golden import GREEDY
 from adapterd.ports import BaseModel, ProbeRequest, ProbeResult
-from adapterd.worker import measure
+from adapterd.worker import examine, golden, measure
 from adapterd.worker.inputs import Batch
 from adapterd.worker.outputs import Outputs
 from material import LINEAR, make_base
@@ -88,14 +89,22 @@ class Passes:
 
     def __init__(self) -> None:
         """Listen where the worker makes its passes."""
-        self.made: list[tuple[bool, Batch]] = []
+        self.made: list[tuple[bool, Batch | golden.Prompts]] = []
         self._forward: Callable[[Any, Batch], Outputs] = vars(measure)["forward"]
-        vars(measure)["forward"] = self
+        self._observe: Callable[..., golden.Observed | None] = golden.observe
+        for module in (measure, examine):
+            vars(module)["forward"] = self
+        vars(golden)["observe"] = self.observe
 
     def __call__(self, model: Any, batch: Batch) -> Outputs:  # noqa: ANN401 - a model of any kind
         """Make one pass, and count it."""
         self.made.append((isinstance(model, PeftModel), batch))
         return self._forward(model, batch)
+
+    def observe(self, model: Any, asked: golden.Prompts, *, task: str) -> golden.Observed | None:  # noqa: ANN401 - the same
+        """Make the golden outputs, and note that they were made: bare PEFT generates the same."""
+        self.made.append((isinstance(model, PeftModel), asked))
+        return self._observe(model, asked, task=task)
 
 
 def warm(home: Path, name: str) -> list[figures.Figure]:
@@ -117,7 +126,12 @@ def warm(home: Path, name: str) -> list[figures.Figure]:
         pairs.append((mine, theirs))
     ratio = statistics.median(mine / theirs for mine, theirs in pairs)
     mine, theirs = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
-    told = ", ".join(f"{batch.texts} texts {'with' if adapted else 'without'}" for adapted, batch in noted)
+    told = ", ".join(
+        f"{asked.texts} texts {'with' if adapted else 'without'}"
+        if isinstance(asked, Batch)
+        else f"{GREEDY} tokens after {len(asked.each)} prompts"
+        for adapted, asked in noted
+    )
     text = f"{mine:.2f} s against {theirs:.2f} s; passes: {told}"
     return [
         figures.at_most(
@@ -131,18 +145,28 @@ def warm(home: Path, name: str) -> list[figures.Figure]:
     ]
 
 
-def by_hand(held: Any, folder: Path, noted: list[tuple[bool, Batch]]) -> None:  # noqa: ANN401 - a PeftModel
+def by_hand(held: Any, folder: Path, noted: list[tuple[bool, Batch | golden.Prompts]]) -> None:  # noqa: ANN401 - a PeftModel
     """Load, pass, delete, pass: what a person would write."""
     held.load_adapter(str(folder), adapter_name="next")
     held.set_adapter("next")
     with torch.inference_mode():
-        for batch in (batch for adapted, batch in noted if adapted):
-            held(**batch.inputs)
+        for asked in (asked for adapted, asked in noted if adapted):
+            run(held, asked)
     held.delete_adapter("next")
     held.set_adapter("first")
     with held.disable_adapter(), torch.inference_mode():
-        for batch in (batch for adapted, batch in noted if not adapted):
-            held(**batch.inputs)
+        for asked in (asked for adapted, asked in noted if not adapted):
+            run(held, asked)
+
+
+def run(model: Any, asked: Batch | golden.Prompts) -> None:  # noqa: ANN401 - a PeftModel
+    """Make one pass, or generate as many tokens as golden outputs have."""
+    if isinstance(asked, Batch):
+        model(**asked.inputs)
+    else:
+        ids = torch.tensor([prompt.ids for prompt in asked.each])
+        plain = {"max_new_tokens": GREEDY, "min_new_tokens": GREEDY, "do_sample": False, "use_cache": True}
+        model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), pad_token_id=0, **plain)
 
 
 def good(result: ProbeResult) -> None:

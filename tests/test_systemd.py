@@ -94,6 +94,7 @@ def test_every_setting_comes_with_its_reason() -> None:
         ("NotifyAccess", "main"),
         ("ExecReload", "/bin/kill -HUP $MAINPID"),
         ("OOMPolicy", "continue"),
+        ("TasksMax", "8192"),  # more than a worker may start, and than it needs
         ("Restart", "on-failure"),
         ("RestartPreventExitStatus", "78"),
         ("KillMode", "mixed"),
@@ -109,9 +110,9 @@ def test_what_the_daemon_relies_on_is_set(name: str, value: str) -> None:
     assert [found for key, found in settings(UNIT) if key == name] == [value]
 
 
-@pytest.mark.parametrize("name", ["MemoryDenyWriteExecute", "ProcSubset", "DynamicUser"])
+@pytest.mark.parametrize("name", ["MemoryDenyWriteExecute", "ProcSubset", "DynamicUser", "LimitNPROC"])
 def test_what_breaks_validation_is_not_set(name: str) -> None:
-    """Hardening that breaks bf16 and CUDA, hides /proc/meminfo, or cannot read the weights stays away."""
+    """What breaks bf16 and CUDA, hides /proc/meminfo, cannot read the weights, or counts training's processes."""
     assert name not in dict(settings(UNIT))
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from adapterd.config import BaseModelEntry, Config, Root
 from adapterd.core import adapter as ad
 from adapterd.core import quantized, variants
-from adapterd.core.card import license_of
 from adapterd.core.errors import AdapterdError
 from adapterd.core.naming import is_commit, is_hub_id
+from adapterd.core.readme import license_of
 from adapterd.core.reasons import BY_CODE
 from adapterd.fingerprints import SHORT, Digests, sketch
 from adapterd.ports import BaseModel, Hub

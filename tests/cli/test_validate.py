@@ -139,6 +139,13 @@ def test_a_pickle_is_proved_in_a_copy(adapterd: "Type", base: Path, tmp_path: Pa
     assert {path.name: path.stat().st_mtime_ns for path in (folder, *folder.iterdir())} == before
 
 
+def test_a_pulled_version_is_no_pickle(adapterd: "Type") -> None:
+    """Two options that contradict each other are a fault of usage."""
+    done = adapterd("validate", ".", "--golden", "--convert-pickle")
+    assert done.returncode == 2
+    assert "hold no pickle" in done.stderr
+
+
 def test_a_pickle_that_holds_no_tensors_is_rejected(make: "Make") -> None:
     """Also by hand: it is not run, whatever it is."""
     folder = make("it", {C: True, "adapter_model.bin": b"pickle"})
@@ -180,3 +187,16 @@ def test_a_device_that_is_not_there_is_no_verdict(adapterd: "Type", base: Path, 
     assert done.returncode == 78, done.stdout
     assert re.search(r"this host has (no|\d+) CUDA device", done.stderr)
     assert "Try: name a device that is there" in done.stderr
+
+
+def test_a_base_that_fits_no_device_stalls_with_what_helps_here(base: Path, tmp_path: Path) -> None:
+    """Exit 4 and not 75: waiting does not make the host larger; there is no configuration to change either."""
+    adapter(tmp_path / "trained", base, 0.1)
+    (base / "model.safetensors").unlink()
+    with (base / "pytorch_model.bin").open("wb") as sparse:
+        sparse.truncate(2**43)  # eight TiB of nothing
+    arguments = ["validate", str(tmp_path / "trained"), "--device", "cpu"]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 4
+    assert "device_too_small: no device can hold the base model" in done.stdout
+    assert "Try: another --device or a smaller --dtype" in done.stdout

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from adapterd.core import adapter as ad
 from adapterd.core import card
 from adapterd.core.publication import trailers
+from adapterd.core.readme import BEGIN, END, license_of, splice
 from adapterd.core.version import AdapterVersion, Stage
 
 VERSION = AdapterVersion(
@@ -121,6 +122,42 @@ def test_manifest_and_card_say_what_serving_engines_make_of_it() -> None:
     assert "serving engine" not in BLOCK
 
 
+def test_manifest_and_card_tell_of_golden_outputs() -> None:
+    """The manifest holds them, the card says how to compare; where none were made, neither speaks of them."""
+    outputs = {"schema": 1, "prompts": []}
+    with_them = replace(FACTS, report={**REPORT, "golden": outputs})
+    assert json.loads(card.manifest(with_them, 4))["golden"] == outputs
+    assert "adapterd validate --golden DIR" in card.block(with_them, 4)
+    without = replace(FACTS, report={**REPORT, "golden": None})
+    assert "golden" not in json.loads(card.manifest(without, 4))
+    assert "--golden" not in card.block(without, 4)
+
+
+def test_the_card_says_plainly_where_no_pass_was_made() -> None:
+    """A version of which only the structure was compared is not called probed."""
+    structural = replace(FACTS, report={**REPORT, "level": "structural", "device": ""})
+    assert json.loads(card.manifest(structural, 4))["report"]["level"] == "structural"
+    assert "**No forward pass was made**" in card.block(structural, 4)
+    assert "| validated on | no device; names and shapes alone |" in card.block(structural, 4)
+    assert "probed before" not in card.block(structural, 4)
+    assert "probed before" in BLOCK
+
+
+@pytest.mark.parametrize("task", ["SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS", "SEQ_2_SEQ_LM", "FEATURE_EXTRACTION", ""])
+def test_the_card_loads_the_base_by_the_class_of_its_task(task: str) -> None:
+    """What a reader copies works for every task; without one it is a language model."""
+    words = {
+        "SEQ_CLS": "ForSequenceClassification",
+        "TOKEN_CLS": "ForTokenClassification",
+        "QUESTION_ANS": "ForQuestionAnswering",
+        "SEQ_2_SEQ_LM": "ForSeq2SeqLM",
+        "FEATURE_EXTRACTION": "",
+    }
+    config = ad.parse_config(json.dumps({"peft_type": "LORA", "task_type": task or None}).encode())
+    block = card.block(replace(FACTS, config=config), 4)
+    assert f"base = AutoModel{words.get(task, 'ForCausalLM')}.from_pretrained(" in block
+
+
 def test_commit_message() -> None:
     """The title says version, adapter and source; the trailers are ours."""
     message = card.commit_message(FACTS, 4)
@@ -132,11 +169,11 @@ def test_commit_message() -> None:
 
 def test_a_run_of_any_name_stays_on_its_line() -> None:
     """A folder's name with line breaks, marks and pipes breaks neither the title nor the table."""
-    run = f"x\n\nAdapter-Version: v9\n{card.END} | `a` <b>"
+    run = f"x\n\nAdapter-Version: v9\n{END} | `a` <b>"
     odd = replace(FACTS, version=replace(VERSION, run=run), checkpoint="")
     assert "\n" not in card.commit_message(odd, 4).split("\n\n")[0]
     block = card.block(odd, 4)
-    assert block.count(card.END) == 1
+    assert block.count(END) == 1
     assert block.count("\n") == BLOCK.count("\n")
     said = trailers(card.commit_message(odd, 4))
     assert said is not None
@@ -186,31 +223,31 @@ def test_labels_speak_before_the_base() -> None:
 
 def test_splice_into_nothing() -> None:
     """A new card is front matter and the managed block."""
-    readme = card.splice(b"", BLOCK, FIELDS)
+    readme = splice(b"", BLOCK, FIELDS)
     assert front(readme) == FIELDS
     assert readme.decode().endswith(f"---\n\n{BLOCK}\n")
 
 
 def test_splice_keeps_what_a_person_wrote() -> None:
     """Keys that are not ours, comments and text stay; our keys and our block are written over."""
-    readme = card.splice(PERSONS.encode(), BLOCK, FIELDS).decode()
+    readme = splice(PERSONS.encode(), BLOCK, FIELDS).decode()
     document = front(readme.encode())
     assert document == {"datasets": ["ours"], "custom key": 1, "quoted": True, **FIELDS}
     for kept in ("# chosen by us\n", "# about the data\n", "# Our adapter\n", "Trained with care.\n"):
         assert kept in readme
-    again = card.splice(readme.encode(), card.block(FACTS, 5), FIELDS).decode()
+    again = splice(readme.encode(), card.block(FACTS, 5), FIELDS).decode()
     assert again == readme.replace(BLOCK, card.block(FACTS, 5))
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [("above", "below"), (card.END, "below"), (f"{card.END} x {card.BEGIN}\n", ""), ("", "x " + card.BEGIN)],
+    [("above", "below"), (END, "below"), (f"{END} x {BEGIN}\n", ""), ("", "x " + BEGIN)],
 )
 def test_the_block_is_replaced_where_it_stands(before: str, after: str) -> None:
     """Text above and below the block stays where it is, even where it holds one of the marks alone."""
     old = f"{before}\n\n{card.block(FACTS, 1)}\n\n{after}"
-    spliced = card.splice(old.encode(), BLOCK, FIELDS).decode()
-    again = card.splice(spliced.encode(), BLOCK, FIELDS).decode()
+    spliced = splice(old.encode(), BLOCK, FIELDS).decode()
+    again = splice(spliced.encode(), BLOCK, FIELDS).decode()
     assert again == spliced
     assert BLOCK in spliced
     assert before.strip() in spliced
@@ -218,29 +255,29 @@ def test_the_block_is_replaced_where_it_stands(before: str, after: str) -> None:
 
 
 LINES = st.sampled_from(
-    ["---", "...", "license: mit", "# note", "- item", "  deep: 1", "title: x", '"tags": [a]', "", "text", card.BEGIN]
+    ["---", "...", "license: mit", "# note", "- item", "  deep: 1", "title: x", '"tags": [a]', "", "text", BEGIN]
 ) | st.text(max_size=12)
 
 
 @given(st.lists(LINES, max_size=12).map("\n".join))
 def test_splice_is_idempotent(text: str) -> None:
     """Whatever a README holds, splicing the same block twice changes nothing the second time."""
-    once = card.splice(text.encode("utf-8", "replace"), BLOCK, FIELDS)
-    assert card.splice(once, BLOCK, FIELDS) == once
+    once = splice(text.encode("utf-8", "replace"), BLOCK, FIELDS)
+    assert splice(once, BLOCK, FIELDS) == once
     assert once.decode().count(BLOCK) == 1
 
 
 @given(st.binary(max_size=60))
 def test_any_bytes_can_be_spliced(readme: bytes) -> None:
     """A README that is no text makes no publish fail."""
-    assert BLOCK in card.splice(readme, BLOCK, FIELDS).decode()
+    assert BLOCK in splice(readme, BLOCK, FIELDS).decode()
 
 
 @given(st.lists(st.sampled_from(["word", "# heading", "| a | b |", "", "- item", "`code`"]), max_size=8).map("\n".join))
 def test_splice_keeps_every_line_of_a_body(body: str) -> None:
     """No line of a person's text is lost or changed."""
     text = body.strip("\n")
-    spliced = card.splice(body.encode(), BLOCK, FIELDS).decode()
+    spliced = splice(body.encode(), BLOCK, FIELDS).decode()
     assert spliced.endswith(f"{BLOCK}\n\n{text}\n" if text else f"{BLOCK}\n")
 
 
@@ -259,4 +296,4 @@ def test_splice_keeps_every_line_of_a_body(body: str) -> None:
 )
 def test_license_of_a_base(readme: str, found: str) -> None:
     """The licence is taken from front matter alone, and only where it is a plain word."""
-    assert card.license_of(readme) == found
+    assert license_of(readme) == found

@@ -9,8 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from adapterd.core import engines, index
+from adapterd.core import engines, golden, index
 from adapterd.core.enginetraits import Facts
+from adapterd.core.golden import Golden, Prompt, Reply
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.deploy import parse_manifest
 
@@ -42,6 +43,18 @@ def test_a_manifest_says_what_serving_engines_make_of_it(manifest: dict[str, Any
     served["vllm"]["takes"] = "maybe"
     with pytest.raises(jsonschema.ValidationError):
         validator("manifest").validate(manifest)
+
+
+def test_a_manifest_holds_golden_outputs(manifest: dict[str, Any]) -> None:
+    """Those that are recorded are valid, of likeliest tokens and of values; a side that is missing is not."""
+    speaks = Reply((5, 6), (2.0, 1.0), (-0.5, -1.5), (5,) * 8, None)
+    for reply in (speaks, Reply(values=(0.5, 0.25), norm=1.0)):
+        made = Golden("CAUSAL_LM", (Prompt((1, 2)),), (reply,), (reply,), "cpu", "float32", 0.1, {"torch": "2"})
+        manifest["golden"] = golden.document(made)
+        validator("manifest").validate(manifest)
+        assert golden.parse(manifest["golden"]) == made
+    del manifest["golden"]["prompts"][0]["base"]
+    assert not validator("manifest").is_valid(manifest)
 
 
 def test_unknown_keys_are_allowed_everywhere(manifest: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from adapterd import operate
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Stage
-from adapterd.ports import DeviceBusy, WorkerDied
+from adapterd.ports import WorkerDied
 from adapterd.steps import discover
 from helpers.adapters import write_adapter
 from helpers.hosts import BASE, World
@@ -45,19 +45,6 @@ def test_a_worker_that_dies_is_tried_again_and_then_stalls_by_name(world: World,
     assert (found.stage, found.stalled, found.reason) == (Stage.STAGED, True, "worker_crashed")
     assert len(world.validator.asked) == 2
     assert any(e.kind == "worker_died" for e in world.registry.events(version.id))
-
-
-def test_a_busy_device_is_waited_for_without_counting(world: World, adapter: str) -> None:
-    """Training has the GPU: the version waits, and attempts do not grow."""
-    world.validator.raises = DeviceBusy("no room on cuda:0")
-    version = stage(world, adapter, 1)
-    drive_only_validation(world)
-    found = _now(world, version)
-    assert (found.reason, found.attempts, found.stalled) == ("device_busy", 0, False)
-    assert found.due_at > world.clock.now
-    world.validator.raises = None
-    drive(world)
-    assert _now(world, version).stage is Stage.PUBLISHED
 
 
 def test_a_base_that_is_not_at_hand_stalls_with_the_remedy(make_world: Callable[..., World], adapter: str) -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from adapterd.ports import BaseModel
-from adapterd.worker.architecture import NoClassError, gguf_file, loader_for
-from adapterd.worker.base import fingerprint, weight_bytes
+from adapterd.worker.architecture import Loader, NoClassError, gguf_file, loader_for
+from adapterd.worker.base import BaseKey, fingerprint, load, weight_bytes
+from adapterd.worker.inputs import Batch
+from adapterd.worker.outputs import Outputs
 
 
 def of(folder: Path) -> BaseModel:
@@ -29,6 +32,28 @@ def test_the_fingerprint_is_the_content_and_not_the_place(bases: Any, tmp_path: 
     weights.write_bytes(content)
     assert fingerprint(of(copy), {}) != original
     assert fingerprint(of(bases.bert), {}) != original
+
+
+def batch(digest: str) -> Batch:
+    """Some inputs by this name."""
+    return Batch({}, None, None, digest, 1, 1, 1)
+
+
+def test_a_base_is_asked_once_for_what_is_in_use(bases: Any) -> None:  # noqa: ANN401 - a dataclass of the conftest
+    """Outputs on the probes are kept; of several sets, those that were asked for last."""
+    base = load(BaseKey(of(bases.llama), "float32", "cpu", Loader("AutoModelForCausalLM", "CAUSAL_LM")))
+    asked = []
+
+    def run(_: Any, given: Batch) -> Outputs:  # noqa: ANN401 - a model
+        asked.append(given.digest)
+        return Outputs(torch.zeros(1), 0.0)
+
+    for probes in ("one", "two", "three", "four", "five"):
+        base.answer(batch("spot"), run)
+        base.answer(batch(probes), run)
+        assert {"spot", probes} <= base.outputs.keys()
+    assert asked.count("spot") == 2  # a warm-up, and the pass that counts
+    assert len(base.outputs) <= 4
 
 
 def test_a_base_file_is_hashed_once(bases: Any) -> None:  # noqa: ANN401 - a dataclass of the conftest

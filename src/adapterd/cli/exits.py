@@ -46,6 +46,7 @@ _BY_CLASS = {
     "Transient": Exit.WAITING,
     "Conflict": Exit.WAITING,
     "NoSuchDevice": Exit.CONFIGURATION,
+    "DeviceTooSmall": Exit.STALLED,
     "DeviceBusy": Exit.WAITING,
     "LostLease": Exit.WAITING,
     "ConfigError": Exit.CONFIGURATION,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from adapterd.cli.verbs import (
         changing,
+        comparing,
         configuring,
         deploying,
         fetching,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "changing",
+    "comparing",
     "configuring",
     "deploying",
     "fetching",

@@ -10,12 +10,11 @@ from adapterd.core import engines
 from adapterd.core.adapter import IDENTITY_ALGORITHM, AdapterConfig, digest_of
 from adapterd.core.naming import serving_name
 from adapterd.core.publication import Trailers, with_trailers
+from adapterd.core.readme import BEGIN, END
 from adapterd.core.variants import Variant, parse
 from adapterd.core.version import AdapterVersion
 
 SCHEMA = 1
-BEGIN = "<!-- adapterd:begin -->"
-END = "<!-- adapterd:end -->"
 
 _PIPELINES = {
     "CAUSAL_LM": "text-generation",
@@ -24,7 +23,31 @@ _PIPELINES = {
     "TOKEN_CLS": "token-classification",
     "QUESTION_ANS": "question-answering",
 }
-_KEY = re.compile(r"""(["']?)([^\s"'#\-?\[{][^"':]*)\1\s*:(?:\s|$)""")
+_CLASSES = {
+    "SEQ_CLS": "ForSequenceClassification",
+    "TOKEN_CLS": "ForTokenClassification",
+    "QUESTION_ANS": "ForQuestionAnswering",
+    "SEQ_2_SEQ_LM": "ForSeq2SeqLM",
+    "FEATURE_EXTRACTION": "",
+}
+"""Ends of the auto classes of transformers by task."""
+_PROVEN = {
+    "full": (
+        "Every file here was loaded into its base model and probed before it was published; `adapterd.json` lists",
+        "the sha256 of each and the whole report.",
+    ),
+    "structural": (
+        "**No forward pass was made**: no device of the publisher can hold the base model. Names and shapes of all",
+        "tensors were held against it; what the adapter does there was not measured. `adapterd.json` lists the sha256",
+        "of each file and the whole report.",
+    ),
+}
+"""What was done before it was published, by the level of the report."""
+_GOLDEN = (
+    "To see that it does the same where you load it: pull it, then `adapterd validate --golden DIR`. The answer is",
+    "`adapter`, `base` or `inconclusive`, by the outputs on public texts that `adapterd.json` holds.",
+    "",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +140,7 @@ def manifest(facts: Facts, number: int) -> bytes:
             for key in ("verdict", "level", "reasons", "warnings", "waivers", "measurements", "device", "versions")
         },
         "serving_name": serving_name(version.adapter, number, version.identity),
-        **({"engines": report["engines"]} if report.get("engines") else {}),
+        **{key: report[key] for key in ("golden", "engines") if report.get(key)},
     }
     return (json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
@@ -130,6 +153,8 @@ def _variant(report: Mapping[str, Any]) -> Variant:
 
 def _where(report: Mapping[str, Any]) -> str:
     """Device, type and variant of the base, as a person would say them."""
+    if report.get("level") == "structural":
+        return "no device; names and shapes alone"
     variant = _variant(report)
     spread = f"spread over devices ({variant.device_map})" if variant.device_map else ""
     quantised = f"base quantised to {variant.quantization}" if variant.quantization else ""
@@ -214,8 +239,7 @@ def block(facts: Facts, number: int) -> str:
             BEGIN,
             f"# {version.adapter.split('/')[-1]} v{number}",
             "",
-            "Every file here was loaded into its base model and probed before it was published; `adapterd.json` lists",
-            "the sha256 of each and the whole report.",
+            *_PROVEN.get(str(report.get("level")), _PROVEN["full"]),
             "",
             "| | |",
             "|---|---|",
@@ -229,6 +253,7 @@ def block(facts: Facts, number: int) -> str:
             "With transformers alone, `revision=` would be asked of the base model's repo: pass",
             f'`adapter_kwargs={{"revision": "v{number}"}}` instead.',
             "",
+            *(_GOLDEN if report.get("golden") else ()),
             former,
             END,
         ]
@@ -241,9 +266,7 @@ def _kind(config: AdapterConfig) -> str:
 
 
 def _usage(facts: Facts, number: int) -> list[str]:
-    auto = {"SEQ_CLS": "AutoModelForSequenceClassification", "FEATURE_EXTRACTION": "AutoModel"}.get(
-        facts.config.task, "AutoModelForCausalLM"
-    )
+    auto = f"AutoModel{_CLASSES.get(facts.config.task, 'ForCausalLM')}"
     pinned = f', revision="{facts.base.revision}"' if facts.base.id and facts.base.revision != "local" else ""
     return [
         "from peft import PeftModel",
@@ -284,69 +307,6 @@ def _size(count: int) -> str:
             return f"{value:.1f} {unit}" if unit != "B" else f"{count} B"
         value /= 1024
     return f"{value:.1f} GiB"
-
-
-def splice(readme: bytes, managed: str, fields: Mapping[str, Any]) -> bytes:
-    """Put the managed block and its front matter into a README, and keep what a person wrote around them.
-
-    Only the keys in `fields` are written over in the front matter. Undecodable bytes are replaced.
-    """
-    lines = {key: f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()}
-    return splice_raw(readme, managed, lines)
-
-
-def splice_raw(readme: bytes, managed: str, lines: Mapping[str, str]) -> bytes:
-    """As `splice`, with the front matter's lines ready by key."""
-    lines = {key: line for key, line in lines.items() if key}
-    head, body = split_front_matter(readme.decode("utf-8", "replace"))
-    first = next((i for i, (key, _) in enumerate(head) if key), len(head))
-    above, below = head[:first], [(key, chunk) for key, chunk in head[first:] if key not in lines]
-    begin = body.find(BEGIN)
-    end = body.find(END, begin) if begin >= 0 else -1
-    if end >= 0:
-        body = body[:begin] + managed + body[end + len(END) :]
-    else:
-        rest = body.strip("\n")
-        body = f"{managed}\n\n{rest}" if rest else managed
-    front = "\n".join(["---", *(c for _, c in above), *lines.values(), *(c for _, c in below), "---"])
-    return (front + "\n\n" + body.strip("\n") + "\n").encode()
-
-
-def split_front_matter(text: str) -> tuple[list[tuple[str, str]], str]:
-    """A README's front matter as (top-level key, its lines), and the body after it.
-
-    Comments between keys, and whatever stands before the first one, stand under an empty key: none is lost with a key.
-    """
-    text = text.removeprefix("\ufeff")
-    lines = text.split("\n")
-    if lines[0].rstrip() != "---":
-        return [], text
-    try:
-        end = next(i for i, line in enumerate(lines[1:], 1) if line.rstrip() in ("---", "..."))
-    except StopIteration:
-        return [], text
-    chunks: list[tuple[str, list[str]]] = [("", [])]
-    aside: list[str] = []
-    for line in lines[1:end]:
-        if match := _KEY.match(line):
-            chunks += [("", aside), (match[2].strip(), [line])]
-            aside = []
-        elif line.startswith("#"):
-            aside.append(line)
-        else:
-            chunks[-1][1].extend([*aside, line])
-            aside = []
-    chunks.append(("", aside))
-    return [(key, "\n".join(held)) for key, held in chunks if held], "\n".join(lines[end + 1 :])
-
-
-def license_of(readme: str) -> str:
-    """The ``license`` that a base model's card states, or an empty string."""
-    for key, chunk in split_front_matter(readme)[0]:
-        if key == "license":
-            value = chunk.partition(":")[2].strip().strip("\"'")
-            return value if re.fullmatch(r"[A-Za-z0-9.+-]{1,64}", value) else ""
-    return ""
 
 
 def payload_paths(document: Mapping[str, Any]) -> Sequence[str]:

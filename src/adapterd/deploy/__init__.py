@@ -5,7 +5,7 @@ It knows the Hub only through its port.
 
 from adapterd.deploy.faults import NewerSchemaError, OccupiedError, VerificationError
 from adapterd.deploy.manifest import Manifest, parse_manifest
-from adapterd.deploy.pulling import pull
+from adapterd.deploy.pulling import altered, pull
 from adapterd.deploy.resolving import Resolved, resolve
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "OccupiedError",
     "Resolved",
     "VerificationError",
+    "altered",
     "parse_manifest",
     "pull",
     "resolve",

@@ -18,7 +18,13 @@ _PATH = re.compile(r"[^\\\x00-\x1f\x7f]{1,1024}")
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The part of ``adapterd.json`` that a deployer acts on; `files` is payload path to (sha256, size in bytes)."""
+    """The part of ``adapterd.json`` that a deployer acts on.
+
+    Attributes:
+        files: payload path to (sha256, size in bytes).
+        base_fingerprint: of the base model that it was validated in; empty where none is named.
+        golden: golden outputs as they stand there (`core.golden` reads them); None where there are none.
+    """
 
     adapter: str
     number: int
@@ -27,6 +33,8 @@ class Manifest:
     base_revision: str
     serving_name: str
     files: Mapping[str, tuple[str, int]]
+    base_fingerprint: str = ""
+    golden: Any = None
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
@@ -48,6 +56,8 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
             base_revision=base["revision"],
             serving_name=document["serving_name"],
             files=files,
+            base_fingerprint=str(base.get("fingerprint") or ""),
+            golden=document.get("golden"),
         )
     except (KeyError, TypeError, AttributeError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else "has a value of another type than schema 1 says"

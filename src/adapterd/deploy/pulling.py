@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +29,8 @@ _FORCE = "choose another directory, or add --force to replace it"
 _FOREIGN = "choose another directory; --force does not help, since it replaces pulled versions alone"
 
 Say = Callable[[str], None]
+Files = Mapping[str, tuple[str, int]]
+"""Payload path to (sha256, size in bytes)."""
 
 
 def pull(hub: Hub, resolved: Resolved, target: Path, say: Say, *, force: bool = False) -> Path:
@@ -75,12 +77,17 @@ def difference(resolved: Resolved, folder: Path) -> str:
     try:
         if (folder / MANIFEST).read_bytes() != resolved.manifest:
             return _OTHER
-        there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     except FileNotFoundError:
         return f"there is no {MANIFEST}"
-    if foreign := drift(there, resolved.files, OWN_FILES):
+    return altered(folder, resolved.files)
+
+
+def altered(folder: Path, files: Files) -> str:
+    """How a directory differs from the payload that a manifest lists; empty where a loader would read exactly that."""
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if foreign := drift(there, files, OWN_FILES):
         return f"{foreign[0]} does not belong to it"
-    return next((problem for path in sorted(resolved.files) if (problem := _wrong(resolved, folder, path))), "")
+    return next((problem for path in sorted(files) if (problem := _wrong(files, folder, path))), "")
 
 
 def _occupied(resolved: Resolved, target: Path) -> bool | None:
@@ -147,10 +154,10 @@ def _fill(hub: Hub, resolved: Resolved, aside: Path, say: Say) -> None:
     for count, (path, (_, size)) in enumerate(sorted(resolved.files.items()), 1):
         place = aside / path
         place.parent.mkdir(parents=True, exist_ok=True)
-        if _wrong(resolved, aside, path):
+        if _wrong(resolved.files, aside, path):
             say(f"{count}/{total} {path}, {size:,} bytes")
             hub.download(resolved.adapter, resolved.commit, path, str(place))
-            if problem := _wrong(resolved, aside, path):
+            if problem := _wrong(resolved.files, aside, path):
                 place.unlink()
                 text = f"{resolved.adapter}@{resolved.tag}: {problem}; nothing was put in place"
                 raise VerificationError(text, "pull again; if it stays so, tell the publisher of this repo")
@@ -170,11 +177,11 @@ def _sweep(aside: Path, keeps: Callable[[str], bool]) -> None:
             path.unlink()
 
 
-def _wrong(resolved: Resolved, folder: Path, path: str) -> str:
+def _wrong(files: Files, folder: Path, path: str) -> str:
     """How a file differs from what the manifest says; empty where it does not."""
-    digest, size = resolved.files[path]
+    digest, size = files[path]
     try:
-        descriptor = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
     with os.fdopen(descriptor, "rb", buffering=0) as file:

@@ -78,5 +78,9 @@ class NoSuchDevice(DeviceBusy):
     """This host has none of the listed devices, which may change with its next start."""
 
 
+class DeviceTooSmall(DeviceBusy):
+    """None of the listed devices could ever hold the base model, however long one waits."""
+
+
 class RegistryError(AdapterdError):
     """The registry is missing, unreadable, not a database, locked by another daemon, or newer than the program."""

@@ -93,7 +93,10 @@ class Validator(Protocol):
     """Measures a snapshot in its base model, in a process that may die. One call at a time per instance."""
 
     def probe(self, request: ProbeRequest) -> ProbeResult:
-        """Measure. Raises WorkerDied or DeviceBusy; a broken adapter is a finding, never an exception."""
+        """Measure. A broken adapter is a finding, never an exception.
+
+        Raises WorkerDied, or DeviceBusy: as NoSuchDevice or DeviceTooSmall where waiting does not help.
+        """
         ...
 
     def tick(self) -> None:

@@ -7,9 +7,10 @@ crash between commit and record is found again by the commit's own trailers.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from adapterd.core import card, channels
+from adapterd.core import channels
 from adapterd.core import publication as pub
 from adapterd.core.channels import Rule
+from adapterd.core.readme import BEGIN, END, splice_raw, split_front_matter
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Reason, Stage, backoff
 from adapterd.log import get_logger
@@ -178,10 +179,10 @@ def _operations(
     ]
     stale = [p for p in sorted(there) if p not in target and p not in pub.OWN_FILES and channels.loader_reads(p)]
     operations += [Delete(path) for path in stale]
-    front, body = card.split_front_matter(card_of_version)
-    begin, end = body.find(card.BEGIN), body.find(card.END)
-    managed = body[begin : end + len(card.END)] if 0 <= begin < end else body.strip()
-    return [*operations, AddBytes(pub.CARD, card.splice_raw(readme, managed, dict(front)))]
+    front, body = split_front_matter(card_of_version)
+    begin, end = body.find(BEGIN), body.find(END)
+    managed = body[begin : end + len(END)] if 0 <= begin < end else body.strip()
+    return [*operations, AddBytes(pub.CARD, splice_raw(readme, managed, dict(front)))]
 
 
 def _compare(hub: Hub, repo: str, channel: str, commit: str, target: Mapping[str, RemoteFile]) -> None:

@@ -18,6 +18,7 @@ from adapterd.core import publication as pub
 from adapterd.core import verdict as judge
 from adapterd.core.examples import BadExamplesError
 from adapterd.core.publication import Expected
+from adapterd.core.readme import splice
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Advanced, Outcome, Refused, Stage, Stalled
 from adapterd.ports import (
@@ -128,7 +129,7 @@ def _commit(
         claim, above, lambda n: _render(facts, n, wanted), anew=anew or (stored is not None and stored.policy != wanted)
     )
     block = intent.files[pub.CARD].decode()
-    readme = card.splice(record.readme, block, card.metadata(facts))
+    readme = splice(record.readme, block, card.metadata(facts))
     wanted_files = _expected(prepared.snapshot, intent, readme)
     hub_operations = _operations(prepared.snapshot, intent, readme, view.paths)
     # A sleeper whose lease ran out must not write: this raises LostLease.

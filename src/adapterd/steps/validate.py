@@ -6,6 +6,7 @@ found out when publish hashes it again.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from adapterd.bases import BaseMissingError, composition, locate, variant_of
 from adapterd.config import Config, Root
@@ -13,27 +14,21 @@ from adapterd.core import verdict as judge
 from adapterd.core.examples import MAX_BYTES, BadExamplesError, Example, digest, parse_examples
 from adapterd.core.naming import is_commit
 from adapterd.core.reasons import reason
-from adapterd.core.version import AdapterVersion, Advanced, Outcome, Reason, Refused, Stage, Stalled, Waiting
+from adapterd.core.version import AdapterVersion, Advanced, Outcome, Reason, Refused, Stage, Stalled
 from adapterd.fingerprints import Digests
 from adapterd.ports import (
     BaseModel,
     Claim,
     DeviceBusy,
     ProbeRequest,
-    Transient,
     WorkerDied,
 )
 from adapterd.roots import SettleError
 from adapterd.spool import Snapshot
 from adapterd.steps.host import Host
 from adapterd.steps.judging import Examined, judged
+from adapterd.steps.mishaps import since_it_moved, unmeasured
 from adapterd.steps.settle import ASKED
-
-BUSY_WAIT = 60.0
-"""Seconds until a device that had no room is asked again."""
-
-DIED_ONCE = "worker_restarted"
-"""What a version waits for after its first worker died. The second death in a row stalls it."""
 
 
 def validate(host: Host, claim: Claim) -> Outcome:
@@ -60,15 +55,11 @@ def validate(host: Host, claim: Claim) -> Outcome:
         return Stalled(reason(error.code, error.message, error.hint))
     if passed(host, version, policy):
         return _bound(host, version, snapshot, base, Advanced(Stage.VALIDATED))
+    past = since_it_moved(host.registry.events(version.id), host.clock())
     try:
-        result = host.validator.probe(_request(host.config, snapshot, base, examples))
-    except WorkerDied as died:
-        if version.reason != DIED_ONCE:
-            raise Transient(died.message, died.hint, code=DIED_ONCE) from died
-        host.registry.note(version.id, "worker_died", {"cause": died.cause, "log_tail": died.log_tail}, host.clock())
-        return Stalled(reason(died.cause, died.message, died.hint))
-    except DeviceBusy as busy:
-        return Waiting(host.clock() + BUSY_WAIT, reason("device_busy", busy.message))
+        result = host.validator.probe(replace(_request(host.config, snapshot, base, examples), waited=past.waited))
+    except (WorkerDied, DeviceBusy) as error:
+        return unmeasured(host, version, past, error)
     return _bound(host, version, snapshot, base, judged(host, Examined(version, snapshot, base, policy), result))
 
 

@@ -17,7 +17,7 @@ from adapterd.worker.outputs import Outputs
 from adapterd.worker.standing import Standing
 
 _BATCHES = 4
-"""Outputs that are kept: two sets of probes, and a part of each."""
+"""Outputs that are kept, those that were asked for last: two sets of probes, and a part of each."""
 weight_bytes = fingerprints.weight_bytes
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -26,7 +26,8 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 class BaseKey:
     """What makes a resident base the one that is asked for.
 
-    `labels` sizes its classification head, `rows` its embedding, where the adapter brings another size.
+    `labels` sizes its classification head, `rows` its embedding, where the adapter brings another size. `most` are the
+    bytes that it may take by device, where it is spread over several.
     """
 
     base: BaseModel
@@ -35,6 +36,7 @@ class BaseKey:
     loader: Loader
     labels: int | None = None
     rows: int | None = None
+    most: dict[int | str, int] | None = None
 
     @property
     def folder(self) -> Path:
@@ -69,19 +71,28 @@ class ResidentBase:
         return int(self.model.get_input_embeddings().weight.shape[0])
 
     @property
+    def device(self) -> str:
+        """Where it lies; several devices with a plus between them."""
+        if self.key.most is None:
+            return self.key.device
+        spread = getattr(self.model, "hf_device_map", None) or {"": str(self.model.device)}
+        return "+".join(sorted({f"cuda:{at}" if isinstance(at, int) else str(at) for at in spread.values()}))
+
+    @property
     def dtype(self) -> str:
         """The type that it computes in, as the configuration names it."""
         return str(self.model.dtype).removeprefix("torch.")
 
     def answer(self, batch: Batch, run: Callable[[Any, Batch], Outputs]) -> Outputs:
         """Give its own outputs on the batch; computed once. The first pass of all is the warm-up."""
-        if batch.digest not in self.outputs:
+        known = self.outputs.pop(batch.digest, None)
+        if known is None:
             warm_up = run(self.model, batch)
-            again = run(self.model, batch)
-            kept = list(self.outputs.items())[1 - _BATCHES :]
-            self.outputs = dict(kept) | {batch.digest: again.with_noise_of(warm_up)}
+            known = run(self.model, batch).with_noise_of(warm_up)
             self.standing.retake()
-        return self.outputs[batch.digest]
+        kept = list(self.outputs.items())[1 - _BATCHES :]
+        self.outputs = dict(kept) | {batch.digest: known}
+        return known
 
 
 def load(key: BaseKey) -> ResidentBase:
@@ -98,8 +109,7 @@ def load(key: BaseKey) -> ResidentBase:
     if base.quantization:
         options["quantization_config"] = transformers.BitsAndBytesConfig(**base.quantization)
     if base.device_map:
-        most = {int(name) if name.isdigit() else name: size for name, size in base.max_memory.items()}
-        options |= {"device_map": base.device_map, "max_memory": most or None}
+        options |= {"device_map": base.device_map, "max_memory": key.most}
     elif base.quantization:
         options["device_map"] = {"": key.device}
     if key.labels is not None:

@@ -11,6 +11,7 @@ from adapterd.ports import ProbeRequest
 from adapterd.worker.architecture import Loader
 from adapterd.worker.base import ResidentBase
 from adapterd.worker.files import Weights
+from adapterd.worker.golden import Observed, Prompts
 from adapterd.worker.inputs import Batch
 from adapterd.worker.outputs import Outputs
 from adapterd.worker.structure import Shape, Structure
@@ -21,6 +22,7 @@ class Case:
     """One adapter under examination; each level fills in what the next one looks at.
 
     Attributes:
+        level: ``full``, or ``structural`` where no device can hold the base.
         structure: what the injected adapter and the bare base have.
         held: shapes of the file's tensors, by the names that PEFT takes them for.
         tensors: the file's tensors, by the same names, once the base is there.
@@ -31,6 +33,7 @@ class Case:
         twice: outputs of two passes with the adapter on this part.
         after: outputs of the bare base on this part once the adapter is gone.
         null: outputs with the adapter in place, and its values at rest: the noise floor of "has an effect".
+        prompts: of the golden outputs; `golden_base` is what the bare base answers, `golden` the document.
         token_limit: the largest token id that the adapter's own tokenizer can give, plus one.
         trained: token ids that the adapter trained or added.
         idle: wrapped layers that no pass came through.
@@ -40,6 +43,7 @@ class Case:
     config: dict[str, Any]
     weights: Weights
     name: str
+    level: str = "full"
     measurements: dict[str, Any] = field(default_factory=dict)
     loader: Loader | None = None
     structure: Structure | None = None
@@ -51,6 +55,9 @@ class Case:
     dirty: bool = False
     batch: Batch | None = None
     spot: Batch | None = None
+    prompts: Prompts | None = None
+    golden_base: Observed | None = None
+    golden: dict[str, Any] | None = None
     token_limit: int = 0
     trained: frozenset[int] = frozenset()
     idle: tuple[str, ...] = ()

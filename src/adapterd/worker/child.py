@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
+from adapterd.worker import strays
+from adapterd.worker.environment import MARK
 from adapterd.worker.tail import LogTail
 from adapterd.worker.wire import LONGEST_LINE, BadMessage
 
@@ -25,12 +28,13 @@ class GoneError(Exception):
 
 
 class Child:
-    """A process in a session of its own. Its whole group dies with it: what it started has no other purpose."""
+    """A process in a session of its own. All that it started dies with it, in its group or not: it has no other use."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], clock: Callable[[], float]) -> None:
         """Start `command` with ``--fd N --parent PID``; N is its end of the wire."""
         self._clock = clock
         self._buffer = bytearray()
+        self._mark = secrets.token_hex(16)
         self.closed_by_us = False
         ours, theirs = socket.socketpair()
         with theirs:
@@ -42,7 +46,7 @@ class Child:
                     stderr=subprocess.STDOUT,
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,
-                    env=dict(environment),
+                    env={**environment, MARK: self._mark},
                     cwd="/",
                 )
             except BaseException:
@@ -86,12 +90,9 @@ class Child:
             GoneError: none will come.
             BadMessage: it has no end.
         """
-        while b"\n" not in self._buffer:
+        while (left := deadline - self._clock()) > 0 and b"\n" not in self._buffer:
             if len(self._buffer) > LONGEST_LINE:
                 raise BadMessage(f"a line of more than {LONGEST_LINE} bytes")
-            left = deadline - self._clock()
-            if left <= 0:
-                raise OverdueError
             ended = not self.alive()  # asked before the read: what it wrote before its end is still read
             try:
                 self._wire.settimeout(0.001 if ended else min(left, _TURN))
@@ -105,6 +106,8 @@ class Child:
             if not chunk:
                 raise GoneError
             self._buffer += chunk
+        if left <= 0:  # also of one that talks without end
+            raise OverdueError
         line, _, rest = self._buffer.partition(b"\n")
         self._buffer = rest
         return bytes(line)
@@ -129,11 +132,14 @@ class Child:
         return status, self._log.text(_TURN)
 
     def kill(self) -> None:
-        """SIGKILL to the whole group: native code in a loop hears nothing softer."""
+        """SIGKILL to the whole group and what left it: native code in a loop hears nothing softer."""
+        if self.alive():
+            strays.end(self._mark, self.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_REAP)
+        strays.end(self._mark)
 
     def close(self) -> None:
         """End the group and our end of the wire; only for the thread that reads from it."""

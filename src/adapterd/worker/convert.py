@@ -15,6 +15,7 @@ from typing import Any
 from adapterd.core.adapter import MAX_HEADER_BYTES, PICKLE, WEIGHTS, BadWeightsError
 from adapterd.roots import check_pickle
 from adapterd.worker.converting import FULL, REFUSED, UNWRITABLE
+from adapterd.worker.yielding import contain
 
 _NUMBER = re.compile(r"\(os error ([0-9]{1,4})\)")
 """How safetensors tells an error of the file system."""
@@ -30,7 +31,7 @@ def main(folder: Path, most: int) -> int:
     """Convert, or say in one line why not. `most` is how many bytes the tensors may take."""
     import torch  # noqa: PLC0415 - slow, and only in this process
 
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    contain()
     resource.setrlimit(resource.RLIMIT_FSIZE, (most + MAX_HEADER_BYTES, most + MAX_HEADER_BYTES))
     try:
         check_pickle(folder)

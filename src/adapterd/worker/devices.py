@@ -1,24 +1,96 @@
-"""Which device to measure on: as listed, present, and with room for the base model. Training goes first."""
+"""Which device to measure on: as listed, present, and with room for the base model. Training goes first.
 
-from collections.abc import Sequence
+What the devices are like is read here; what follows from it is decided in `worker.room`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-_MARGIN = 1.15
-"""What a pass over the probe texts needs beside the weights, as measured on small and middling models."""
-_GIB = 2**30
+from adapterd.fingerprints import weight_bytes
+from adapterd.ports import BaseModel
+from adapterd.worker import memory, nvml, room
+from adapterd.worker.architecture import plain_config
+from adapterd.worker.room import AbsentError, BusyError, Device, Patience, TooSmallError
+
+__all__ = ["AbsentError", "BusyError", "Device", "TooSmallError", "choose", "needed", "ran_out", "spread"]
+
+_CONTEXT = 512 * 2**20
+"""What CUDA itself takes of a GPU with the first tensor."""
+Read = Callable[[str], Device]
 
 
-def candidates(listed: Sequence[str]) -> list[str]:
-    """Spell out the list: `auto` is the accelerator that is present, then the CPU."""
+def choose(
+    listed: Sequence[str],
+    size: int,
+    waited: float = 0.0,
+    max_wait: float = 0.0,
+    *,
+    resident: str | None = None,
+    read: Read | None = None,
+) -> str:
+    """Choose the device for a base of `size` bytes in memory (`needed`).
+
+    The first that is there and could ever hold it is taken when it has room; the next one only after the version has
+    waited `max_wait` seconds for each of those before it.
+
+    Args:
+        listed: the operator's devices, in order of preference.
+        size: bytes of the base in memory; a margin for the passes is added.
+        waited: seconds that the version has waited for a device so far.
+        max_wait: seconds to wait for each; 0 takes any that has room.
+        resident: the device that this very base lies on, if it does. Another base must be dropped before.
+        read: tells what a device is like; by default the host is asked.
+
+    Raises:
+        AbsentError: this host has none of them.
+        TooSmallError: none that is there could ever hold it.
+        BusyError: no room now; the message says what is missing on each.
+    """
+    facts = [(read or look)(name) for name in candidates(listed)]
+    return room.decide(facts, size, Patience(waited, max_wait), resident)
+
+
+def spread(
+    listed: Sequence[str], size: int, limits: Mapping[str, int], *, read: Read | None = None
+) -> dict[int | str, int]:
+    """For a base with a `device_map`: the `max_memory` to load it with, from what is free on each device now.
+
+    Raises as `choose` does; the sum over the devices counts, and there is no next one to wait for.
+    """
+    facts = [(read or look)(name) for name in candidates(listed, spread=True)]
+    most = room.share(facts, size, limits)
+    return {int(name.removeprefix("cuda:")) if name.startswith("cuda:") else name: size for name, size in most.items()}
+
+
+def needed(base: BaseModel, dtype: str) -> int:
+    """Bytes that the base takes in memory, in this type and quantization."""
+    folder = Path(base.path)
+    fields = _language(plain_config(folder))
+    stored = str(fields.get("dtype") or fields.get("torch_dtype") or "").removeprefix("torch.")
+    rows, width = fields.get("vocab_size"), fields.get("hidden_size")
+    embedded = rows * width if isinstance(rows, int) and isinstance(width, int) else 0
+    copies = 1 if fields.get("tie_word_embeddings", True) else 2
+    return room.bytes_needed(weight_bytes(folder), stored, dtype, base.quantization, embedded * copies)
+
+
+def candidates(listed: Sequence[str], *, spread: bool = False) -> list[str]:
+    """Spell out the list: `auto` is the accelerator that is present, then the CPU; `cuda` is the first of them.
+
+    For a base that is to be spread, both mean all GPUs.
+    """
+    every = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if spread else []
     spelled: list[str] = []
     for name in listed:
         if name == "auto":
-            spelled += [kind for kind in ("cuda:0", "mps") if missing(kind) is None]
+            spelled += every or [kind for kind in ("cuda:0", "mps") if missing(kind) is None]
             spelled.append("cpu")
+        elif name == "cuda":
+            spelled += every or ["cuda:0"]
         else:
-            spelled.append("cuda:0" if name == "cuda" else name)
+            spelled.append(name)
     return list(dict.fromkeys(spelled))
 
 
@@ -33,15 +105,18 @@ def missing(device: str) -> str | None:
     return None
 
 
-def room(device: str, needed: int) -> str | None:
-    """Say why the device cannot take a base of this many bytes now, or None."""
+def look(device: str) -> Device:
+    """Read what one device is like now."""
     absent = missing(device)
     if absent is not None:
-        return absent
-    free = _free(device)
-    if free is not None and needed * _MARGIN > free:
-        return f"the base needs {needed * _MARGIN / _GIB:.2f} GiB, {free / _GIB:.2f} GiB are free"
-    return None
+        return Device(device, absent=absent)
+    kind, _, index = device.partition(":")
+    if kind == "cuda":
+        return _cuda(int(index or 0))
+    if kind == "mps":
+        most = torch.mps.recommended_max_memory()
+        return Device(device, most, most - torch.mps.driver_allocated_memory())
+    return memory.host()
 
 
 def ran_out(exc: BaseException) -> bool:
@@ -59,14 +134,18 @@ def is_device_fault(exc: BaseException) -> bool:
     return kind is not None and isinstance(exc, kind)
 
 
-def _free(device: str) -> int | None:
-    """Give the bytes that are free on the device, None where nobody says."""
-    if device.startswith("cuda"):
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(free)
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    named = dict(line.split(":", 1) for line in lines)
-    return int(named["MemAvailable"].split()[0]) * 1024
+def _cuda(index: int) -> Device:
+    """A GPU, asked of the driver: torch would leave a context on it."""
+    told = nvml.memory(index)
+    if told is None:
+        free, total = torch.cuda.mem_get_info(index)
+    else:
+        total, free = told
+        free -= 0 if torch.cuda.is_initialized() else _CONTEXT
+    return Device(f"cuda:{index}", int(total), max(int(free), 0))
+
+
+def _language(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a config with those of its language model, where it holds several models."""
+    inner = fields.get("text_config")
+    return fields | inner if isinstance(inner, dict) else fields

@@ -23,6 +23,8 @@ _NAMES = frozenset(
     }
 )
 _PREFIXES = ("CUDA_", "HIP_", "HSA_", "LC_", "NVIDIA_", "ROCR_", "XDG_")
+MARK = "ADAPTERD_WORKER"
+"""The variable by which all processes that one worker started are found again."""
 _NEVER = ("TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "API_KEY")
 
 _OFFLINE = {
@@ -44,8 +46,9 @@ def worker_environment(ambient: Mapping[str, str], threads: int) -> dict[str, st
     `threads` 0 leaves the number of CPU threads to the libraries.
     """
     chosen = {name: value for name, value in ambient.items() if _allowed(name)}
+    order = {"CUDA_DEVICE_ORDER": ambient.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")}  # cuda:1 is what nvidia-smi calls 1
     sizes = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)} if threads else {}
-    return chosen | _OFFLINE | sizes
+    return chosen | _OFFLINE | order | sizes
 
 
 def _allowed(name: str) -> bool:

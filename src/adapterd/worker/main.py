@@ -4,12 +4,20 @@ It reads one request a line from an inherited socket and answers there; stdout i
 """
 
 import argparse
+import contextlib
 import os
 import socket
 import sys
+import traceback
+from typing import Any
 
 from adapterd.worker.wire import pack, read_request, result_message, unpack
-from adapterd.worker.yielding import yield_to_training
+from adapterd.worker.yielding import contain, yield_to_training
+
+_FAILED = 70
+"""The exit status after an exception that nobody foresaw."""
+_LONGEST = 200
+"""Letters of such an exception that are told; its traceback is in the log."""
 
 
 def serve(wire: socket.socket, threads: int) -> None:
@@ -17,8 +25,10 @@ def serve(wire: socket.socket, threads: int) -> None:
     import torch  # noqa: PLC0415 - slow, and only after this process has yielded
     import transformers  # noqa: PLC0415 - the same
 
-    from adapterd.worker.measure import Bench, BusyError  # noqa: PLC0415 - imports PEFT
+    from adapterd.worker.measure import Bench  # noqa: PLC0415 - imports PEFT
+    from adapterd.worker.room import AbsentError, BusyError, TooSmallError  # noqa: PLC0415 - with the bench
 
+    refusals = ((AbsentError, "absent"), (TooSmallError, "too_small"), (BusyError, "busy"))
     if threads:
         torch.set_num_threads(threads)
     transformers.utils.logging.disable_progress_bar()
@@ -29,10 +39,13 @@ def serve(wire: socket.socket, threads: int) -> None:
             message = unpack(line)
             number, request = message["id"], read_request(message)
             bench.hashes.update(message["hashes"])
+            answer: dict[str, Any]
             try:
-                answer = result_message(number, bench.measure(request), bench.hashes)
+                answer = result_message(number, bench.measure(request), bench.hashes, spent=bench.spent)
             except BusyError as exc:
-                answer = {"event": "busy", "id": number, "message": str(exc), "absent": exc.absent}
+                event = next(event for kind, event in refusals if isinstance(exc, kind))
+                spent = bench.spent or torch.cuda.is_initialized()  # who only waits holds nothing of a GPU
+                answer = {"event": event, "id": number, "message": str(exc), "spent": spent}
             except MemoryError:
                 answer = {"event": "out_of_memory", "id": number}
             sys.stdout.flush()
@@ -49,8 +62,16 @@ def main() -> None:
     options = parser.parse_args()
     os.set_inheritable(options.fd, False)
     yield_to_training(options.parent)
+    contain()
     with socket.socket(fileno=options.fd) as wire:
-        serve(wire, options.threads)
+        try:
+            serve(wire, options.threads)
+        except BaseException as exc:  # noqa: BLE001 - a library's sys.exit would say no word, and wait for its threads
+            traceback.print_exc()
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+                wire.sendall(pack({"event": "crashed", "what": f"{type(exc).__name__}: {exc}"[:_LONGEST]}))
+            os._exit(_FAILED)
 
 
 if __name__ == "__main__":

@@ -1,52 +1,35 @@
 """One request from its files to its numbers, level by level, over the resident base."""
 
-import gc
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from pathlib import Path
-from platform import python_version
 from typing import Any
 
 import torch
 
 from adapterd.core.adapter import CONFIG
-from adapterd.core.examples import BUILT_IN
 from adapterd.core.reasons import reason
 from adapterd.core.version import Reason
 from adapterd.ports import ProbeRequest, ProbeResult
 from adapterd.worker import attach, probes, structure
-from adapterd.worker.architecture import LABELLED, Loader, NoClassError, gguf_file, loader_for, others, plain_config
-from adapterd.worker.base import BaseKey, ResidentBase, fingerprint, load, weight_bytes
+from adapterd.worker.architecture import LABELLED, Loader, NoClassError, loader_for, others
+from adapterd.worker.base import BaseKey, fingerprint
 from adapterd.worker.case import Case
-from adapterd.worker.devices import candidates, is_device_fault, missing, ran_out, room
+from adapterd.worker.devices import is_device_fault, ran_out
+from adapterd.worker.examine import examine
 from adapterd.worker.files import BadFileError, read_config, read_weights
-from adapterd.worker.inputs import Batch, Wanted, batch_for
-from adapterd.worker.outputs import forward, largest_change
+from adapterd.worker.outputs import forward
 from adapterd.worker.probes import look, names
-from adapterd.worker.structure import Frame, NoValuesError, Structure, Structures
+from adapterd.worker.residence import Residence
+from adapterd.worker.room import BusyError, TooSmallError
+from adapterd.worker.structure import Frame, NoValuesError, Structures
 from adapterd.worker.tokenizers import Tokenizers
+from adapterd.worker.versions import VERSIONS
 
-VERSIONS = {"python": python_version()} | {
-    name: version(name) for name in ("torch", "transformers", "peft", "safetensors")
-}
 _LONGEST = 400
 """Characters of an exception's text that are kept."""
-_SPOT = 2
-"""Examples on which passes are repeated."""
-_NEAR = 4
-"""Outputs that move by less than this many steps of their type may be noise: then the null adapter is asked."""
-
-
-class BusyError(Exception):
-    """No listed device has room now; `absent` tells that this host has none of them."""
-
-    def __init__(self, message: str, *, absent: bool) -> None:
-        """Keep the two apart."""
-        super().__init__(message)
-        self.absent = absent
 
 
 @dataclass
@@ -62,10 +45,14 @@ class Bench:
     tell: Callable[[str], None] = lambda _: None
     hashes: dict[str, str] = field(default_factory=dict)
     spent: bool = False
-    _base: ResidentBase | None = None
+    residence: Residence = field(init=False)
     _structures: Structures = field(default_factory=Structures)
     _tokenizers: Tokenizers = field(default_factory=Tokenizers)
     _count: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin without a base."""
+        self.residence = Residence(self.tell)
 
     def measure(self, request: ProbeRequest) -> ProbeResult:
         """Measure one snapshot. A fault of the adapter is a finding.
@@ -87,7 +74,7 @@ class Bench:
         findings = findings or self._base_at_hand(case) or self._structure(case)
         if not findings:
             findings = self._on_a_device(case)
-        return self._result(request, findings, case.measurements, start, case.base)
+        return self._result(request, findings, case.measurements, start, case)
 
     def _base_at_hand(self, case: Case) -> list[Reason]:
         """Look whether there is a base at all, and how it is to be loaded."""
@@ -144,45 +131,31 @@ class Bench:
         return look(case, probes.STRUCTURE)
 
     def _on_a_device(self, case: Case) -> list[Reason]:
-        """Measure on the first listed device that has room."""
-        folder = Path(case.request.base.path)
-        refusals = []
-        devices = candidates(case.request.devices)
-        for device in devices:
-            key = self._key(case, device)
-            resident = self._base is not None and self._base.key == key
-            if not resident:
-                self._drop()
-            refusal = None if resident else room(device, weight_bytes(folder))
-            if refusal is None:
-                try:
-                    return self._in_base(case, key)
-                except Exception as exc:
-                    if not ran_out(exc):
-                        raise
-                    self._drop()
-                    case.model = case.base = None
-                    if device == "cpu":
-                        raise MemoryError(str(exc)) from exc
-                    refusal = "ran out of memory"
-            refusals.append(f"{device}: {refusal}")
-        raise BusyError("; ".join(refusals) or "no device is listed", absent=all(map(missing, devices)))
-
-    def _key(self, case: Case, device: str) -> BaseKey:
-        """Say which base this adapter needs."""
-        base, loader = case.request.base, case.loader
-        if loader is None:
-            raise RuntimeError("no class was chosen")
-        dtype = case.request.dtype if case.request.dtype != "auto" else base.dtype
-        labels = names.label_count(case.held) if loader.task in LABELLED else None
-        rows, known = names.embedding_rows(case.held), _vocabulary(Path(base.path))
-        return BaseKey(base, dtype, device, loader, labels, rows if known is not None and rows != known else None)
+        """Measure on the listed device whose turn it is; running out of an accelerator's memory is waiting for it."""
+        try:
+            key = self.residence.key(case)
+        except TooSmallError as exc:
+            if not case.request.structural or case.structure is None:
+                raise
+            case.level = "structural"
+            return [reason("structural_only", str(exc))]
+        try:
+            return self._in_base(case, key)
+        except Exception as exc:
+            if not ran_out(exc):
+                raise
+            self.residence.drop()
+            case.model = case.base = None
+            if key.device == "cpu":
+                raise MemoryError(str(exc)) from exc
+            self.spent = True  # what failed half-way may hold memory of the device as long as this process lives
+            raise BusyError(f"{key.device}: it ran out of memory in the middle of the measurement") from exc
 
     def _in_base(self, case: Case, key: BaseKey) -> list[Reason]:
         """Load the adapter into the base, probe it, and take it out again."""
         began = time.perf_counter()
         try:
-            case.base = self._resident(key, case)
+            case.base = self.residence.base(key, case)
         except Exception as exc:
             if ran_out(exc):
                 raise
@@ -193,55 +166,13 @@ class Bench:
         case.measurements["seconds_base"] = round(time.perf_counter() - began, 3)
         case.dirty = attach.changes_base(case.config) or case.base.key.rows is not None
         try:
-            findings = self._attached(case)
+            findings = examine(case, self._tokenizers, self.tell)
         except Exception as exc:
             if ran_out(exc) or is_device_fault(exc):
                 raise
             case.dirty = True
             findings = [reason("load_failed", _told(exc, case.request))]
         return findings + self._removed(case)
-
-    def _attached(self, case: Case) -> list[Reason]:
-        """Level by level, as far as there is nothing to say against it."""
-        base = case.resident
-        self.tell("attaching")
-        case.batch, case.spot = self._batches(case)
-        if case.structure is not None and (findings := look(case, probes.BASE)):
-            return findings
-        base.answer(case.spot, forward)
-        case.before = base.answer(case.batch, forward)
-        case.model = attach.inject(base.model, attach.read(case.snapshot), case.name)
-        case.tensors = attach.converted(case.model, case.weights, case.name)
-        if case.structure is None:
-            case.held = structure.shapes(case.tensors)
-            expected = attach.expected(case.model, case.name)
-            case.structure = Structure(structure.shapes(expected), base.shapes)
-            if findings := look(case, probes.STRUCTURE) or look(case, probes.BASE):
-                return findings
-        at_rest = attach.at_rest(case.model, case.name)
-        case.begun = attach.begun(case.model, case.name)
-        resized = base.key.rows is not None  # embeddings of the base's own size are the base's, bit by bit
-        attach.load(case.model, case.tensors if resized else _of(case), case.weights, case.name)
-        if findings := look(case, probes.LOADED):
-            return findings
-        self.tell("probing")
-        with attach.watched(case.model, case.name) as idle:
-            case.first = forward(case.model, case.batch)
-        case.idle = tuple(sorted(idle))
-        case.twice = (forward(case.model, case.spot), forward(case.model, case.spot))
-        if at_rest and self._near(case):
-            attach.put(case.model, at_rest, case.name)
-            case.null = forward(case.model, case.batch)
-        return look(case, probes.OUTPUTS)
-
-    def _near(self, case: Case) -> bool:
-        """Whether the outputs moved so little that it might be rounding."""
-        before, first, _ = case.outputs()
-        if before.values.shape != first.values.shape or not (before.finite and first.finite):
-            return False
-        kind = getattr(torch, case.resident.dtype)
-        step: float = torch.finfo(kind).eps
-        return largest_change(before, first) <= _NEAR * step * before.largest
 
     def _removed(self, case: Case) -> list[Reason]:
         """Put the base back and look whether it is what it was; with any doubt, this worker has done its work."""
@@ -253,53 +184,8 @@ class Bench:
         findings = look(case, probes.REMOVED)
         if findings or case.dirty:
             self.spent = True
-            self._drop()
+            self.residence.drop()
         return findings
-
-    def _resident(self, key: BaseKey, case: Case) -> ResidentBase:
-        """Give the base, warm if it is the same as before, and with as many embeddings as the adapter brings."""
-        if self._base is None or self._base.key != key:
-            self._drop()
-            self.tell("loading_base")
-            self._base = load(key)
-        rows = names.embedding_rows(case.held)
-        if rows is not None and rows != self._base.rows:
-            self._drop()
-            self._base = load(replace(key, rows=rows))
-        return self._base
-
-    def _batches(self, case: Case) -> tuple[Batch, Batch]:
-        """Tokenize the probe examples, and a part of them, with the adapter's tokenizer, or else the base's."""
-        request, base = case.request, case.resident
-        folder, trusted = Path(request.base.path), request.base.trust_remote_code
-        own = self._tokenizers.of(case.snapshot)
-        of_base = self._tokenizers.of(folder, gguf_file(folder), trusted=trusted)
-        added: frozenset[int] = frozenset()
-        if own.tokenizer is not None and own is not of_base:
-            case.token_limit = own.limit
-            added = own.ids - of_base.ids if of_base.tokenizer is not None else added
-        case.trained = attach.trained_tokens(case.config) | added
-        wanted = Wanted(
-            task=case.task,
-            tokens=request.tokens,
-            rows=base.rows,
-            trained=tuple(case.trained),
-            invocation=tuple(case.config.get("alora_invocation_tokens") or ()),
-            classes=getattr(base.model.config, "label2id", None),
-        )
-        tokenizer, examples = own.tokenizer or of_base.tokenizer, request.examples or BUILT_IN
-        some = replace(wanted, trained=())
-        return (
-            batch_for(base.model, tokenizer, examples, wanted),
-            batch_for(base.model, tokenizer, examples[:_SPOT], some),
-        )
-
-    def _drop(self) -> None:
-        """Give the base's memory back."""
-        self._base = None
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
     def _result(
         self,
@@ -307,9 +193,10 @@ class Bench:
         findings: list[Reason],
         measurements: dict[str, Any],
         start: float,
-        base: ResidentBase | None = None,
+        case: Case | None = None,
     ) -> ProbeResult:
         """Put together what was found."""
+        base = case.base if case is not None else None
         measurements = {name: value for name, value in measurements.items() if value is not None}
         measurements["peak_rss"] = peak_memory()
         if base is not None and base.key.device.startswith("cuda"):
@@ -319,10 +206,12 @@ class Bench:
         return ProbeResult(
             findings=tuple(findings),
             measurements=measurements,
-            device=base.key.device if base is not None else "",
+            device=base.device if base is not None else "",
             dtype=base.dtype if base is not None else "",
             versions=VERSIONS,
             base_fingerprint=digest,
+            level=case.level if case is not None else "full",
+            golden=case.golden if case is not None and not findings else None,
         )
 
 
@@ -334,19 +223,6 @@ def peak_memory() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
-
-
-def _of(case: Case) -> dict[str, torch.Tensor]:
-    """The tensors that have a place in the adapter."""
-    return {key: tensor for key, tensor in case.tensors.items() if key in case.shape().expected}
-
-
-def _vocabulary(folder: Path) -> int | None:
-    """How many embeddings the base's config names; None where it names none."""
-    fields = plain_config(folder)
-    inner = fields.get("text_config")
-    size = fields.get("vocab_size") or (inner.get("vocab_size") if isinstance(inner, dict) else None)
-    return size if isinstance(size, int) else None
 
 
 def _told(exc: Exception, request: ProbeRequest) -> str:

@@ -1,8 +1,8 @@
 """The Validator port over one supervised worker process. No torch here.
 
-The worker is started when there is something to measure, kept warm for the next adapter, and killed with its whole
-process group on deadline, after any death or breach of protocol, and when it has been idle for long. However it ends,
-the end has a name, and the next request gets a fresh one.
+The worker is started when there is something to measure, kept warm for the next adapter, and killed with all that it
+started on deadline, after any death or breach of protocol, when it says that it is spent, and when it has been idle for
+long. However it ends, the end has a name, and the next request gets a fresh one.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import Any
 
 from adapterd.core.reasons import BY_CODE
 from adapterd.fingerprints import Digests
-from adapterd.ports import DeviceBusy, NoSuchDevice, ProbeRequest, ProbeResult, WorkerDied
+from adapterd.ports import DeviceBusy, DeviceTooSmall, NoSuchDevice, ProbeRequest, ProbeResult, WorkerDied
 from adapterd.worker.child import Child, GoneError, OverdueError
 from adapterd.worker.environment import worker_environment
 from adapterd.worker.wire import BadMessage, pack, read_result, request_message, unpack
@@ -24,6 +24,7 @@ from adapterd.worker.wire import BadMessage, pack, read_result, request_message,
 _END = 2.0
 """How long an end may take from the closed pipe to the exit status."""
 _ABSENT = "name a device that is there; `auto` takes the CPU where there is no accelerator"
+_REFUSALS = ("busy", "absent", "too_small")
 COMMAND = (sys.executable, "-P", "-m", "adapterd.worker.main")
 
 
@@ -77,7 +78,8 @@ class WorkerSupervisor:
 
         Raises:
             WorkerDied: by signal, deadline, exit or nonsense; the cause is a reason code.
-            DeviceBusy: no listed device has room, this host has none of them (NoSuchDevice), or adapterd is stopping.
+            DeviceBusy: no listed device has room, none could ever hold the base (DeviceTooSmall), this host has none
+                of them (NoSuchDevice), or adapterd is stopping.
         """
         deadline = self._clock() + request.seconds
         self._in_flight = True
@@ -118,6 +120,11 @@ class WorkerSupervisor:
             raise self._ended(child) from None
         except (BadMessage, TypeError, ValueError) as exc:
             raise self._died(child, "worker_protocol", f"sent something else than agreed: {exc}") from exc
+        except (DeviceBusy, WorkerDied):
+            raise
+        except BaseException:  # a fault of ours in the middle of an answer: the next adapter shall not get the rest
+            self._retire(child)
+            raise
         finally:
             if child.closed_by_us:
                 child.close()
@@ -141,19 +148,27 @@ class WorkerSupervisor:
         if event == "progress":
             self._doing = str(message.get("what", ""))
             return None
+        if event == "crashed":
+            raise self._died(child, "worker_crashed", f"ended by {message.get('what')} while {self._doing}")
         if message.get("id") != self._requests:
             raise BadMessage(f"event {event!r} for request {message.get('id')!r}")
-        if event == "result":
-            result = read_result(message, child.log())
-            self._digests.learn(message.get("hashes") or {})
-            return result
-        if event == "busy" and message.get("absent"):
-            raise NoSuchDevice(str(message.get("message", "")), _ABSENT)
-        if event == "busy":
-            raise DeviceBusy(f"no device has room: {message.get('message', '')}", BY_CODE["device_busy"].hint)
         if event == "out_of_memory":
             raise self._died(child, "worker_out_of_memory", f"ran out of memory while {self._doing}")
-        raise BadMessage(f"unexpected event {event!r}")
+        if event != "result" and event not in _REFUSALS:
+            raise BadMessage(f"unexpected event {event!r}")
+        result = read_result(message, child.log()) if event == "result" else None
+        if message.get("spent"):
+            self._retire(child)
+        if result is None:
+            raise _refusal(str(event), str(message.get("message", "")))
+        self._digests.learn(message.get("hashes") or {})
+        return result
+
+    def _retire(self, child: Child) -> None:
+        """End the worker after its work: the next request gets a fresh one."""
+        child.close()
+        if self._child is child:
+            self._child = None
 
     def _ended(self, child: Child) -> WorkerDied | DeviceBusy:
         """Name an end that was not ours to choose."""
@@ -170,7 +185,8 @@ class WorkerSupervisor:
     def _died(self, child: Child, cause: str, text: str) -> WorkerDied:
         """End the group, forget the worker, and say what happened."""
         _, log_tail = child.settle()
-        self._child = None
+        if self._child is child:
+            self._child = None
         return WorkerDied(f"the worker {text}", BY_CODE[cause].hint, cause=cause, log_tail=log_tail)
 
 
@@ -178,6 +194,15 @@ def _absolute(request: ProbeRequest) -> ProbeRequest:
     """Make its paths absolute: to PEFT a relative path without weights in it is a Hub id."""
     base = replace(request.base, path=str(Path(request.base.path).absolute()))
     return replace(request, snapshot=str(Path(request.snapshot).absolute()), base=base)
+
+
+def _refusal(event: str, said: str) -> DeviceBusy:
+    """What a worker says that found no device, as an error of the port."""
+    if event == "absent":
+        return NoSuchDevice(said, _ABSENT)
+    if event == "too_small":
+        return DeviceTooSmall(f"no device can hold the base model: {said}", BY_CODE["device_too_small"].hint)
+    return DeviceBusy(f"no device has room: {said}", BY_CODE["device_busy"].hint)
 
 
 def _end(status: int) -> str:

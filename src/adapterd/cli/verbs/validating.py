@@ -1,7 +1,7 @@
 """validate: prove adapter directories in their base model by hand. Publishes nothing, asks no daemon."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,7 @@ from adapterd.core.quantized import originals
 from adapterd.core.reasons import BY_CODE, Severity, reason
 from adapterd.core.version import Reason
 from adapterd.core.words import losses
-from adapterd.ports import BaseModel, DeviceBusy, NoSuchDevice, NotFound, ProbeRequest, WorkerDied
+from adapterd.ports import BaseModel, DeviceBusy, DeviceTooSmall, NoSuchDevice, NotFound, ProbeRequest, WorkerDied
 from adapterd.roots import SettleError, read_small
 from adapterd.served import engines_of
 from adapterd.worker.supervisor import WorkerSupervisor
@@ -32,14 +32,16 @@ if TYPE_CHECKING:
     from adapterd.hub.client import HubClient
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
-_DIED = {
+WORST = (Exit.BUG, Exit.CONFIGURATION, Exit.REJECTED, Exit.DENIED, Exit.NOT_FOUND, Exit.STALLED, Exit.WAITING)
+DIED = {
     "worker_crashed": "the end of its log says what it did last; another --device or --dtype may spare it that",
     "worker_timeout": "a longer --deadline; the end of its log says what it did last",
     "worker_out_of_memory": "a smaller --dtype, another --device, or more memory",
     "worker_protocol": "the worker is not of this installation; reinstall adapterd",
 }
 """What to do about a worker that died here, where there is nothing to show and nothing to retry."""
-_DTYPES = ("auto", "float32", "bfloat16", "float16")
+TOO_SMALL = "another --device or a smaller --dtype, or a host with more memory"
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 _NEEDED = ("torch", "transformers", "peft")
 _UNASKED = "save with safe_serialization=True; or --convert-pickle, which proves a copy of its tensors"
 _UNCONVERTED = "a longer --deadline, or more memory"
@@ -81,23 +83,28 @@ class Judged:
         return Exit.WAITING if waits else Exit.STALLED
 
 
-def validate(
-    directories: Sequence[Path], base: str, how: tuple[str, str, str], *, convert_pickle: bool = False, as_json: bool
-) -> int:
-    """Prove each directory; `how` is device, dtype and deadline."""
+def request_for(directories: Sequence[Path], how: tuple[str, str, str]) -> ProbeRequest:
+    """What to measure but for directory and base; `how` is device, dtype and deadline. Each may be wrong."""
     device, dtype, deadline = how
     seconds = seconds_of(deadline, "--deadline")
     if not _DEVICE.fullmatch(device):
         raise UsageFaultError(f"--device: {device!r} is no device", "one of auto, cpu, cuda, cuda:N, mps")
-    if dtype not in _DTYPES:
-        raise UsageFaultError(f"--dtype: {dtype!r} is no type", f"one of {', '.join(_DTYPES)}")
+    if dtype not in DTYPES:
+        raise UsageFaultError(f"--dtype: {dtype!r} is no type", f"one of {', '.join(DTYPES)}")
     for directory in directories:
         if not directory.is_dir():
             raise NotFound(f"{directory} is no directory", "name adapter directories")
     for library in _NEEDED:
         if find_spec(library) is None:
             raise ModuleNotFoundError(name=library)
-    request = ProbeRequest("", BaseModel("", "", ""), devices=(device,), dtype=dtype, seconds=seconds)
+    return ProbeRequest("", BaseModel("", "", ""), devices=(device,), dtype=dtype, seconds=seconds)
+
+
+def validate(
+    directories: Sequence[Path], base: str, how: tuple[str, str, str], *, convert_pickle: bool = False, as_json: bool
+) -> int:
+    """Prove each directory; `how` is device, dtype and deadline."""
+    request = request_for(directories, how)
     worker = WorkerSupervisor()
     codes = []
     try:
@@ -111,7 +118,12 @@ def validate(
             codes.append(judged.exit)
     finally:
         worker.close()
-    return next((code for code in (Exit.REJECTED, Exit.STALLED, Exit.WAITING) if code in codes), Exit.DONE)
+    return worst(codes)
+
+
+def worst(codes: Collection[int]) -> int:
+    """The one exit code for several directories: what was refused counts most, and what waits least."""
+    return next((code for code in WORST if code in codes), max(codes, default=Exit.DONE))
 
 
 def _judge(
@@ -146,10 +158,12 @@ def _prove(worker: WorkerSupervisor, directory: Path, base: str, request: ProbeR
         result = worker.probe(replace(request, snapshot=str(directory), base=found))
     except WorkerDied as died:
         return Judged(
-            directory, "stalled", (reason(died.cause, died.message, _DIED.get(died.cause, "")),), log_tail=died.log_tail
+            directory, "stalled", (reason(died.cause, died.message, DIED.get(died.cause, "")),), log_tail=died.log_tail
         )
     except NoSuchDevice:
         raise
+    except DeviceTooSmall as small:
+        return Judged(directory, "stalled", (reason("device_too_small", small.message, TOO_SMALL),))
     except DeviceBusy as busy:
         return Judged(directory, "stalled", (reason("device_busy", busy.message),))
     served = engines_of(directory, Path(found.path))
@@ -192,12 +206,17 @@ def base_of(directory: Path, named: str) -> BaseModel | Reason:
         return Reason("base_unknown", f"{wanted!r} is neither a folder here nor the id of a model", _FETCH)
     whole = () if named else originals(wanted)
     pinned = config.revision if not named and not whole and is_commit(config.revision) else None
-    for model in whole or (wanted,):
+    return cached_base(whole or (wanted,), pinned)
+
+
+def cached_base(models: Sequence[str], pinned: str | None) -> BaseModel | Reason:
+    """The first of these ids that is in the Hub's cache, at a commit where one is named; a reason where none is."""
+    for model in models:
         cached = _hub().cached_model(model, pinned)
         if cached is not None:
             return BaseModel(model, cached[1], cached[0])
     at = f" at {pinned[:12]}" if pinned else ""
-    return Reason("base_not_at_hand", f"base model {(whole or (wanted,))[0]}{at} is not on this host", _FETCH)
+    return Reason("base_not_at_hand", f"base model {models[0]}{at} is not on this host", _FETCH)
 
 
 def _hub() -> "HubClient":
