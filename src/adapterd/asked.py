@@ -22,8 +22,8 @@ from adapterd.steps.host import Host
 DONE, REJECTED, STALLED, WAITING = 0, 3, 4, 75
 """The exit codes of the contract."""
 
-JUDGED_AGAIN = "too_large"
-"""The refusal that a setting may lift: such a directory is looked at again when a person asks."""
+JUDGED_AGAIN = ("too_large", "pickle_only")
+"""The refusals that a setting may lift: such a directory is looked at again when a person asks."""
 
 
 class NoDirectoryError(AdapterdError):
@@ -70,7 +70,7 @@ def hopeless(config: Config, reader: RegistryReader | None, path: str) -> Became
         why = reason(nature.code, nature.message)
         return Became(REJECTED, f"refused {why.code}: {why.message}", _within(path) or why.hint)
     was = _seen(reader, _place(config, path)) if reader is not None else None
-    if was is None or was.state != "refused" or was.reason == JUDGED_AGAIN:
+    if was is None or was.state != "refused" or was.reason in JUDGED_AGAIN:
         return None
     return _observed(was) if was.fingerprint == ad.fingerprint(entries) else None
 

@@ -6,14 +6,15 @@ import json
 import os
 import signal as signals
 import stat
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from adapterd.core import adapter as ad
 from adapterd.core.adapter import Entry, Kind
+from adapterd.core.archive import check_archive
 from adapterd.core.errors import AdapterdError
 from adapterd.core.settling import Look
 from adapterd.core.trainerstate import TrainerState, parse_state
@@ -219,39 +220,36 @@ def _check_pair(folder: Path, entries: Sequence[Entry]) -> None:
             raise ad.BadWeightsError(str(error)) from error
         if missing:
             raise ad.BadWeightsError(f"{len(missing)} of the shards in {ad.INDEX} are missing, {missing[0]} first")
-    if not any(map(ad.is_weights, names)) and not _whole_pickle(folder):
-        raise ad.BadWeightsError(f"{ad.PICKLE} is no whole archive")
-    for name in filter(ad.is_weights, names):
+    for name in ad.weights_of(entries):
         try:
-            header_of(folder, name)
+            if name == ad.PICKLE:
+                check_pickle(folder)
+            else:
+                header_of(folder, name)
         except ad.BadWeightsError as error:
             raise ad.BadWeightsError(f"{name}: {error}") from error
-
-
-def _whole_pickle(folder: Path) -> bool:
-    """Whether a file of torch.save is whole, told by its archive's directory, which stands at its end.
-
-    Nothing is unpickled. One of before torch 1.6 is no archive; whether it is whole only its reader can tell.
-    """
-    with os.fdopen(open_regular(folder, ad.PICKLE), "rb") as file:
-        if file.read(2) != b"PK":
-            return True
-        try:
-            with zipfile.ZipFile(file) as archive:
-                return bool(archive.namelist())
-        except (zipfile.BadZipFile, ValueError, OSError):
-            return False
 
 
 def header_of(folder: Path, name: str) -> tuple[ad.Tensor, ...]:
     """The parsed header of a safetensors file. BadWeightsError or SettleError."""
     with os.fdopen(open_regular(folder, name), "rb") as file:
+        return ad.parse_header(_part_of(file), os.fstat(file.fileno()).st_size)
 
-        def read(offset: int, length: int) -> bytes:
-            file.seek(offset)
-            return file.read(length)
 
-        return ad.parse_header(read, os.fstat(file.fileno()).st_size)
+def check_pickle(folder: Path) -> None:
+    """Whether a pickle is whole, as far as can be told without reading it. BadWeightsError or SettleError."""
+    with os.fdopen(open_regular(folder, ad.PICKLE), "rb") as file:
+        check_archive(_part_of(file), os.fstat(file.fileno()).st_size)
+
+
+def _part_of(file: BinaryIO) -> Callable[[int, int], bytes]:
+    """Give `length` bytes from `offset`."""
+
+    def read(offset: int, length: int) -> bytes:
+        file.seek(offset)
+        return file.read(length)
+
+    return read
 
 
 def signals_of(folder: Path, *, checkpoint: bool) -> frozenset[str]:
@@ -304,8 +302,7 @@ def _held(folder: Path, entries: Sequence[Entry]) -> bool:
     held for microseconds; a writer that opens the file in between waits that long, and the break signal is one
     whose default is to be ignored.
     """
-    weights = [e.name for e in ad.sources(entries) if ad.is_weights(e.name) or e.name == ad.PICKLE]
-    for name in weights:
+    for name in ad.weights_of(entries):
         descriptor = open_regular(folder, name)
         try:
             fcntl.fcntl(descriptor, fcntl.F_SETSIG, signals.SIGURG)

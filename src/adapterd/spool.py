@@ -19,7 +19,7 @@ from typing import Any
 
 from adapterd.core import adapter as ad
 from adapterd.core.adapter import Entry
-from adapterd.roots import GONE, SettleError, entries_of, open_regular, read_small
+from adapterd.roots import GONE, SettleError, entries_of, header_of, open_regular, read_small
 
 CHUNK = 1024 * 1024
 SIDECAR = "sidecar.json"
@@ -78,8 +78,8 @@ class Spool:
             hub_id: from what the config names as base to its Hub id; empty where there is none.
             limits: the most bytes and the most files of a payload.
             seen: the fingerprint that was found finished.
-            convert: makes safetensors of a pickle in a folder; without it a pickle is not copied.
             beside: gives the sidecar, which appears together with the snapshot: no crash leaves one without it.
+            convert: makes safetensors of a pickle in a folder; without it a pickle is not copied.
 
         Raises SettleError: `changed_while_copying` where names, sizes, mtimes or inodes differ before and after, or
         from what was seen;
@@ -101,8 +101,9 @@ class Spool:
         with _writing(self.path):
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             free = shutil.disk_usage(self.path).free
-        if size > free:
-            raise SettleError("spool_full", f"spool {self.path} has {free} bytes free; {source} has {size}")
+        needed = size + sum(e.size for e in taken if e.name == ad.PICKLE)  # both lie there for a moment
+        if needed > free:
+            raise SettleError("spool_full", f"spool {self.path} has {free} bytes free; {source} needs {needed}")
         aside = self.path / ".incoming" / secrets.token_hex(8)
         try:
             with _writing(self.path):
@@ -112,10 +113,7 @@ class Spool:
                 raise SettleError("changed_while_copying", f"{source} changed while it was copied")
             converted: tuple[Mapping[str, Any], ...] = ()
             if convert is not None and ad.PICKLE in files:
-                convert(aside / "payload")
-                del files[ad.PICKLE]
-                files[ad.WEIGHTS] = _hash(aside / "payload", ad.WEIGHTS)
-                converted = ({"file": ad.PICKLE, "key": "format", "was": "pickle", "now": ad.WEIGHTS},)
+                converted = self._convert(aside / "payload", files, convert)
             return self._finish(aside, adapter, files, hub_id, beside, converted)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
@@ -148,6 +146,23 @@ class Spool:
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or size != after.st_size:
             raise SettleError("changed_while_copying", f"{name} in {source} changed while it was copied")
         return digest, size
+
+    def _convert(
+        self, payload: Path, files: dict[str, tuple[str, int]], convert: Callable[[Path], None]
+    ) -> tuple[Mapping[str, Any], ...]:
+        """Put safetensors in the place of the copied pickle, and say so. What was made is held to be what it should."""
+        with _writing(self.path):
+            convert(payload)
+            (payload / ad.PICKLE).unlink(missing_ok=True)
+            (payload / ad.WEIGHTS).chmod(0o600)
+            _sync(payload / ad.WEIGHTS, os.O_RDONLY)
+        try:
+            header_of(payload, ad.WEIGHTS)
+        except ad.BadWeightsError as error:
+            raise SettleError("conversion_failed", f"{ad.PICKLE} was converted to no {ad.WEIGHTS}: {error}") from error
+        del files[ad.PICKLE]
+        files[ad.WEIGHTS] = _hash(payload, ad.WEIGHTS)
+        return ({"file": ad.PICKLE, "key": "format", "was": "pickle", "now": ad.WEIGHTS},)
 
     def _finish(
         self,
@@ -304,7 +319,11 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -14,7 +14,7 @@ from adapterd.cli.verbs.explaining import explain
 if TYPE_CHECKING:
     from cli.conftest import Make, Type
 
-C, W = "adapter_config.json", "adapter_model.safetensors"
+C, W, P = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,37 @@ def test_every_kind_of_directory_is_told(
     assert found["code"] == code
     assert words in found["message"]
     assert bool(found["hint"]) is (code != "adapter")
+
+
+@pytest.mark.parametrize(
+    ("files", "code", "words"),
+    [
+        ({C: True, P: b"\x80\x02}"}, "adapter", "adapter_model.bin, of which the snapshot has a copy as"),
+        ({C: True, P: b"PK\x03\x04"}, "bad_weights", "cut off"),
+        ({P: b"\x80\x02}"}, "half_written", "adapter_config.json is not"),
+        ({C: True, P: b"", W: True}, "adapter", "adapter_config.json and adapter_model.safetensors"),
+    ],
+)
+def test_where_pickles_are_converted_they_are_told_as_weights(
+    make: "Make", files: Mapping[str, bytes | bool], code: str, words: str
+) -> None:
+    """One beside safetensors counts for nothing there, either."""
+    found = explain(make("it", files), pickles=True)
+    assert found["code"] == code
+    assert words in found["message"]
+    assert (P in found["files"]) is (W not in files)
+    assert found["left_out"] == ([P] if W in files else [])
+
+
+def test_the_configuration_says_whether_a_pickle_is_an_adapter(make: "Make", config: Path) -> None:
+    """`show` tells what becomes of it here."""
+    folder = make("it", {C: True, P: b"\x80\x02}"})
+    for setting, words in (("false", "no adapter directory to publish: pickle_only"), ("true", "an adapter directory")):
+        with config.open("a") as file:
+            file.write(f"validation: {{convert_pickle: {setting}}}\n")
+        said = CliRunner().invoke(app, ["show", str(folder), "--config", str(config)]).stdout
+        config.write_text(config.read_text().replace(f"validation: {{convert_pickle: {setting}}}\n", ""))
+        assert words in said
 
 
 def test_a_link_in_the_place_of_weights_is_told(make: "Make") -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+import torch
+from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from typer.testing import CliRunner
 
@@ -119,6 +120,39 @@ def test_what_needs_no_worker_is_judged_at_once(
     assert why["code"] == code
     assert why["message"]
     assert why["hint"]
+
+
+def test_a_pickle_is_proved_in_a_copy(adapterd: "Type", base: Path, tmp_path: Path) -> None:
+    """Only where that is asked for; the directory stays as it is, and what is told is about it."""
+    folder = tmp_path / "trained"
+    adapter(folder, base, 0.1)
+    tensors = {name: torch.from_numpy(values) for name, values in load_file(folder / W).items()}
+    torch.save(tensors, folder / "adapter_model.bin")
+    (folder / W).unlink()
+    before = {path.name: path.stat().st_mtime_ns for path in (folder, *folder.iterdir())}
+    done = adapterd("validate", "trained", "--device", "cpu")
+    assert (done.returncode, "pickle_only" in done.stdout, "--convert-pickle" in done.stdout) == (3, True, True)
+    done = adapterd("validate", "trained", "--convert-pickle", "--device", "cpu", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = lines(done.stdout)
+    assert (line["dir"], line["verdict"]) == (str(folder), "passed")
+    assert {path.name: path.stat().st_mtime_ns for path in (folder, *folder.iterdir())} == before
+
+
+def test_a_pulled_version_is_no_pickle(adapterd: "Type") -> None:
+    """Two options that contradict each other are a fault of usage."""
+    done = adapterd("validate", ".", "--golden", "--convert-pickle")
+    assert done.returncode == 2
+    assert "hold no pickle" in done.stderr
+
+
+def test_a_pickle_that_holds_no_tensors_is_rejected(make: "Make") -> None:
+    """Also by hand: it is not run, whatever it is."""
+    folder = make("it", {C: True, "adapter_model.bin": b"pickle"})
+    done = CliRunner().invoke(app, ["validate", str(folder), "--convert-pickle", "--json"], catch_exceptions=False)
+    (line,) = lines(done.stdout)
+    assert (line["verdict"], done.exit_code) == ("rejected", 3)
+    assert [reason["code"] for reason in line["reasons"]] == ["conversion_failed"]  # type: ignore[attr-defined]  # a list
 
 
 def test_a_worker_that_dies_is_no_rejection(make: "Make", tmp_path: Path) -> None:

@@ -29,6 +29,11 @@ def append(path: Path) -> None:
         file.write(b"more")
 
 
+def as_it_is(folder: Path) -> None:
+    """Convert what is safetensors under another name."""
+    (folder / ad.WEIGHTS).write_bytes((folder / ad.PICKLE).read_bytes())
+
+
 class Turning:
     """A path that lets a trainer act the n-th time that something is opened below it."""
 
@@ -69,6 +74,44 @@ def test_a_trainer_that_writes_during_the_copy(spool: Spool, source: Path, turn:
         assert told.code in {"changed_while_copying", "source_gone"}  # noqa: PT017 - either outcome is right
     else:
         assert {name: (frozen.payload / name).read_bytes() for name in frozen.files} == before
+    assert leftovers(spool) == []
+
+
+@pytest.mark.parametrize("turn", range(1, 5))
+@pytest.mark.parametrize("kind", ["rewrite", "append", "truncate", "supersede", "delete"])
+def test_a_trainer_that_writes_its_pickle_during_the_copy(spool: Spool, source: Path, turn: int, kind: str) -> None:
+    """What is converted is the one whole state that is copied, or there is no copy."""
+    path = source / ad.PICKLE
+    (source / ad.WEIGHTS).rename(path)
+    before = path.read_bytes()
+    acts: dict[str, Callable[[], object]] = {
+        "rewrite": lambda: path.write_bytes(weights(seed=9)),
+        "append": lambda: append(path),
+        "truncate": lambda: os.truncate(path, 10),
+        "supersede": lambda: (source / ad.WEIGHTS).write_bytes(weights(seed=9)),
+        "delete": path.unlink,
+    }
+    at = Turning(source, turn, acts[kind])
+    try:
+        frozen = spool.freeze(at, ADAPTER, lambda _: "", LIMITS, convert=as_it_is)  # type: ignore[arg-type]  # the seam of this test
+    except SettleError as told:
+        assert told.code in {"changed_while_copying", "source_gone"}  # noqa: PT017 - either outcome is right
+    else:
+        assert set(frozen.files) == {ad.CONFIG, ad.WEIGHTS}
+        assert (frozen.payload / ad.WEIGHTS).read_bytes() == before
+    assert leftovers(spool) == []
+
+
+def test_what_was_converted_is_held_to_be_safetensors(spool: Spool, source: Path) -> None:
+    """A converter that leaves something else behind leaves no snapshot."""
+    (source / ad.WEIGHTS).rename(source / ad.PICKLE)
+
+    def convert(folder: Path) -> None:
+        (folder / ad.WEIGHTS).write_bytes(b"short")
+
+    with pytest.raises(SettleError) as caught:
+        spool.freeze(source, ADAPTER, lambda _: "", LIMITS, convert=convert)
+    assert caught.value.code == "conversion_failed"
     assert leftovers(spool) == []
 
 

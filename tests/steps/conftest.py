@@ -41,6 +41,7 @@ class Site:
     extra: str = ""
     clock: Clock = field(default_factory=Clock)
     rests: Rests = field(default_factory=Rests)
+    convert: Converter = field(default_factory=Converter)
     name: str = "train"
 
     def __post_init__(self) -> None:
@@ -60,7 +61,7 @@ class Site:
             hub=no_hub,
             validator=GivenValidator(),
             gates=GateRunner(),
-            convert=Converter(),
+            convert=self.convert,
             spool=self.spool,
             publisher="publisher-a",
             clock=self.clock,

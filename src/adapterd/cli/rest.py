@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from adapterd.cli import lazily
+from adapterd.cli.exits import UsageFaultError
 from adapterd.cli.options import ConfigOption, EndpointOption, JsonOption, end
 
 config_ = typer.Typer(help="The configuration file.", no_args_is_help=True)
@@ -23,6 +24,10 @@ def validate(
     deadline: Annotated[
         str, typer.Option("--deadline", metavar="DURATION", help="Longest time for one of them.")
     ] = "10m",
+    convert_pickle: Annotated[
+        bool,
+        typer.Option("--convert-pickle", help="Prove a copy of a pickle's tensors, made where no code of it runs."),
+    ] = False,
     golden: Annotated[
         bool,
         typer.Option(
@@ -36,8 +41,14 @@ def validate(
     Needs no daemon and no configuration, and publishes nothing. With --golden the answer is adapter (exit code 0),
     base (3), or inconclusive (4); files that are not those of the manifest are 3 too.
     """
-    verb = lazily.comparing.compare if golden else lazily.validating.validate
-    end(verb(directories, base, (device, dtype, deadline), as_json=as_json))
+    how = (device, dtype, deadline)
+    if golden and convert_pickle:
+        raise UsageFaultError(
+            "--golden takes pulled versions, which hold no pickle", "leave out one of the two options"
+        )
+    if golden:
+        end(lazily.comparing.compare(directories, base, how, as_json=as_json))
+    end(lazily.validating.validate(directories, base, how, convert_pickle=convert_pickle, as_json=as_json))
 
 
 @config_.command()

@@ -147,9 +147,14 @@ def sources(entries: Iterable[Entry]) -> list[Entry]:
     """The entries that make a directory what it is: its payload, and a pickle where that is the only weights."""
     found = list(entries)
     payload = [entry for entry in found if is_payload(entry.name)]
-    if any(is_weights(entry.name) for entry in payload):
+    if any(is_weights(entry.name) or entry.name == INDEX for entry in payload):
         return payload
     return payload + [entry for entry in found if entry.name == PICKLE]
+
+
+def weights_of(entries: Iterable[Entry]) -> list[str]:
+    """The names of the files that hold a directory's tensors; a pickle where there is nothing else."""
+    return [entry.name for entry in sources(entries) if is_weights(entry.name) or entry.name == PICKLE]
 
 
 def parse_config(data: bytes) -> AdapterConfig:
@@ -350,6 +355,7 @@ def nature(entries: Iterable[Entry], *, pickles: bool = False) -> Nature:
     """Say what a directory is by the names in it; with `pickles`, a pickle counts as weights."""
     kinds = {entry.name: entry.kind for entry in entries}
     weights = sorted(name for name in kinds if is_weights(name) or name == INDEX)
+    pickle = pickles and not weights and PICKLE in kinds
     odd = sorted(name for name, kind in kinds.items() if (is_payload(name) or name == PICKLE) and kind is not Kind.FILE)
     full = sorted(name for name in kinds if _FULL_MODEL.fullmatch(name))
     sharded = sorted(name for name in kinds if _SHARDED.fullmatch(name))
@@ -357,11 +363,12 @@ def nature(entries: Iterable[Entry], *, pickles: bool = False) -> Nature:
     cases = (
         (config and odd, "not_regular", f"{next(iter(odd), '')} is no regular file"),
         (config and weights, "adapter", f"{CONFIG} and {next(iter(weights), '')}"),
-        (config and pickles and PICKLE in kinds, "adapter", f"{CONFIG} and {PICKLE}"),
+        (config and pickle, "adapter", f"{CONFIG} and {PICKLE}, of which the snapshot has a copy as {WEIGHTS}"),
         (config and PICKLE in kinds, "pickle_only", f"{CONFIG} and {PICKLE}, and no {WEIGHTS}"),
         (sharded, "sharded_state", f"{next(iter(sharded), '')} is a part of a sharded training state"),
         (config, "half_written", f"config without weights: {CONFIG} is there, {WEIGHTS} is not"),
         (weights, "half_written", f"weights without config: {next(iter(weights), '')} is there, {CONFIG} is not"),
+        (pickle, "half_written", f"weights without config: {PICKLE} is there, {CONFIG} is not"),
         (full, "full_model", f"{next(iter(full), '')} holds a full model"),
         (True, "no_adapter", f"neither {CONFIG} nor {WEIGHTS} is there"),
     )

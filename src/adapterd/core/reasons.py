@@ -62,7 +62,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("series_changed", "settle", _S, "an adapter's base model, PEFT type and task stay the same over its versions; give the new series a name of its own"),
     Entry("bad_config", "settle", _R, "adapter_config.json cannot be read as a PEFT configuration; save the adapter again"),
     Entry("bad_weights", "settle", _R, "the weights file is not a whole safetensors file; save the adapter again"),
-    Entry("pickle_only", "settle", _R, "save with safe_serialization=True: pickles can run code when they are loaded"),
+    Entry("pickle_only", "settle", _R, "save with safe_serialization=True: pickles can run code when they are loaded; or set validation.convert_pickle: true"),
     Entry("not_regular", "settle", _R, "links, pipes and devices are never copied; write regular files"),
     Entry("too_large", "settle", _R, "raise settle.max_size if this is meant to be an adapter"),
     Entry("leaks_secret", "settle", _S, "a file that would be published holds a token; remove it at the source, revoke the token, save again"),
@@ -124,7 +124,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("misplaced", "validate", _S, "adapter and base layers ended on different devices: change base_models[].device_map or max_memory, then `adapterd retry`"),
     Entry("remote_code", "validate", _S, "the base model needs code of its own to load: read it, then set base_models[].trust_remote_code: true, and `adapterd retry`"),
     Entry("conversion_failed", "settle", _R, "the pickle could not be read as plain tensors; save with safe_serialization=True"),
-    Entry("conversion_stalled", "settle", _S, "the process that converts pickles died, or did not end within validation.deadline; see the log, then `adapterd retry`"),
+    Entry("conversion_stalled", "settle", _S, "the process that converts pickles died, or did not end within validation.deadline; give it more memory or time, then `adapterd retry DIR`"),
     # publish
     Entry(
         "policy_changed", "publish", _T, "the configuration changed what a pass means; it is validated again"

@@ -21,6 +21,9 @@ from adapterd.steps.host import Host
 RESTING = ("baseline", "settled", "refused")
 """States in which nothing happens to a directory until its fingerprint changes."""
 
+STALLED_CONVERSION = "conversion_stalled"
+"""The reason of a directory whose conversion came to no answer, again and again."""
+
 LABELS_LIMIT = 64 * 1024
 
 BAD_LABELS = "\0bad labels: "
@@ -218,7 +221,7 @@ def _newest(found: Sequence[Found]) -> frozenset[str]:
 
 
 def _mtime(found: Found) -> int:
-    return max((e.mtime_ns for e in found.folder.entries if ad.is_payload(e.name)), default=0)
+    return max((e.mtime_ns for e in ad.sources(found.folder.entries)), default=0)
 
 
 def _sort_out(
@@ -230,7 +233,7 @@ def _sort_out(
     written: list[Observation] = []
     for f in found:
         asked, was = str(f.directory) in wanted, f.before
-        if was is not None and f.unchanged and not asked and _rests(was):
+        if was is not None and f.unchanged and not asked and _rests(host, was):
             continue
         seen = _observed(f, now)
         over = (f.at.run, f.at.name) in finals
@@ -258,13 +261,15 @@ def _state(why: Reason) -> str:
     return "unfinished" if why.code == "unfinished" else "unwanted"
 
 
-def _rests(was: Observation) -> bool:
+def _rests(host: Host, was: Observation) -> bool:
     """Whether an unchanged directory needs no further look.
 
     What a setting or a label holds back is judged again at each scan. A secret can only go by a change of the files,
-    and to find it costs a copy.
+    and to find it costs a copy; a conversion that hangs would hold up all others each time.
     """
-    return (was.state in RESTING and was.reason != "too_large") or was.reason == "leaks_secret"
+    if was.reason == "pickle_only" and host.config.validation.convert_pickle:
+        return False
+    return (was.state in RESTING and was.reason != "too_large") or was.reason in ("leaks_secret", STALLED_CONVERSION)
 
 
 def _observed(f: Found, now: float) -> Observation:

@@ -17,10 +17,13 @@ from adapterd.core.reasons import BY_CODE, Severity, reason
 from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.ports import Draft, Observation, Sighting
 from adapterd.spool import Snapshot
-from adapterd.steps.discover import Found, name_of
+from adapterd.steps.discover import STALLED_CONVERSION, Found, name_of
 from adapterd.steps.host import Host
 
-RESTED = ("generic_name", "bad_name", "name_collision", "too_large")
+DIED_ONCE = "worker_restarted"
+"""The reason of a directory whose conversion came to no answer once."""
+
+RESTED = ("generic_name", "bad_name", "name_collision", "too_large", DIED_ONCE)
 """Reasons that a directory has only after it came to rest: while it is unchanged, no quiet time begins anew."""
 
 
@@ -68,13 +71,21 @@ def settle(host: Host, found: Found, rests: Rests, *, network: bool = False, now
     try:
         return _settle(host, found, rests, network=network, now=now)
     except roots.SettleError as error:
-        return _put_off(host, found, rests, reason(error.code, error.message))
+        return _put_off(host, found, rests, _why(found, error))
     except naming.NameRefusedError as error:
         return _put_off(host, found, rests, reason(error.code, str(error)))
     except OSError as error:
         return _put_off(
             host, found, rests, reason("source_unreadable", f"{found.directory}: {error.strerror or error}")
         )
+
+
+def _why(found: Found, error: roots.SettleError) -> Reason:
+    """The reason that an error is. A conversion that died is tried once more before a person must look: no verdict."""
+    was = found.before
+    again = was is not None and found.unchanged and was.reason in (DIED_ONCE, STALLED_CONVERSION)
+    code = DIED_ONCE if error.code == STALLED_CONVERSION and not again else error.code
+    return reason(code, error.message)
 
 
 def failed(host: Host, found: Found, rests: Rests, error: Exception) -> Later:
@@ -135,7 +146,7 @@ def _freeze(host: Host, found: Found, rests: Rests, look: settling.Look, *, now:
         (settings.max_size, settings.max_files),
         look.fingerprint,
         lambda frozen: sidecar(_draft(found, adapter, frozen, written, look)),
-        (lambda folder: host.convert(folder, rules.deadline)) if rules.convert_pickle else None,
+        (lambda folder: host.convert(folder, rules.deadline, settings.max_size)) if rules.convert_pickle else None,
     )
     draft = _draft(found, adapter, snapshot, written, look)
     version, new = host.registry.intake(draft, host.clock())

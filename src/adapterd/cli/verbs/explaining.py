@@ -14,27 +14,28 @@ MOST = 50
 """How many of them are told."""
 
 
-def explain(path: Path) -> dict[str, Any]:
-    """Say what the directory is. OSError where it cannot be listed at all.
+def explain(path: Path, *, pickles: bool = False) -> dict[str, Any]:
+    """Say what the directory is; with `pickles`, a pickle counts as weights. OSError where it cannot be listed at all.
 
     ``code`` is ``adapter`` for a whole adapter directory, else the code of a reason.
     """
     entries = roots.entries_of(path)
-    code, message = _judge(path, entries)
+    code, message = _judge(path, entries, pickles=pickles)
+    payload = {e.name for e in ad.sources(entries) if pickles or ad.is_payload(e.name)}
     found: dict[str, Any] = {
         "path": str(path),
         "code": code,
         "message": message,
         "hint": BY_CODE[code].hint if code in BY_CODE else "",
         "config": _config(path),
-        "files": {e.name: e.size for e in entries if e.kind is ad.Kind.FILE and ad.is_payload(e.name)},
-        "left_out": sorted(e.name for e in entries if not ad.is_payload(e.name) and e.kind is not ad.Kind.DIRECTORY),
+        "files": {e.name: e.size for e in entries if e.kind is ad.Kind.FILE and e.name in payload},
+        "left_out": sorted(e.name for e in entries if e.name not in payload and e.kind is not ad.Kind.DIRECTORY),
         "below": [],
     }
     if code != "adapter":
         walk = roots.walk(path, DEPTH)
         below = [folder for folder in walk.folders if folder.path != "."]
-        found["below"] = [{"path": f.path, "code": ad.nature(f.entries).code} for f in below[:MOST]]
+        found["below"] = [{"path": f.path, "code": ad.nature(f.entries, pickles=pickles).code} for f in below[:MOST]]
     return found
 
 
@@ -43,12 +44,12 @@ def is_checkpoint(path: Path) -> bool:
     return any(ad.checkpoint_number(name) is not None for name in (path.name, path.parent.name))
 
 
-def _judge(path: Path, entries: tuple[ad.Entry, ...]) -> tuple[str, str]:
-    nature = ad.nature(entries)
+def _judge(path: Path, entries: tuple[ad.Entry, ...], *, pickles: bool) -> tuple[str, str]:
+    nature = ad.nature(entries, pickles=pickles)
     if nature.code != "adapter":
         return nature.code, nature.message
     try:
-        look = roots.look(path, entries, checkpoint=is_checkpoint(path))
+        look = roots.look(path, entries, checkpoint=is_checkpoint(path), pickles=pickles)
     except roots.SettleError as error:
         return error.code, error.message
     if not look.whole:

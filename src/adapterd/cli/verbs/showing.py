@@ -113,16 +113,10 @@ def _path(given: Path | None, path: Path) -> dict[str, Any]:
         )
     if not path.is_dir():
         raise NotFound(f"{path} is a file", f"the directory that it lies in: adapterd show {path.parent}")
-    found = {**explain(path), "root": None, "observation": None, "history": None, "patience": None}
-    where = find(given)
-    if where is None:
-        return found
-    try:
-        config = load(where)
-    except AdapterdError as error:
-        if given is not None:
-            raise
-        say.complain(f"{where} cannot be used, so only the directory itself is explained: {error.message}", error.hint)
+    config = _usable(given)
+    pickles = config is not None and config.validation.convert_pickle
+    found = {**explain(path, pickles=pickles), "root": None, "observation": None, "history": None, "patience": None}
+    if config is None:
         return found
     found["patience"] = config.settle.patience
     # Without a registry there is still something to tell.
@@ -135,6 +129,20 @@ def _path(given: Path | None, path: Path) -> dict[str, Any]:
                 "pip install 'adapterd[host]'",
             )
     return found
+
+
+def _usable(given: Path | None) -> Config | None:
+    """The configuration; None where there is none, or where nobody named the one that is wrong."""
+    where = find(given)
+    if where is None:
+        return None
+    try:
+        return load(where)
+    except AdapterdError as error:
+        if given is not None:
+            raise
+        say.complain(f"{where} cannot be used, so only the directory itself is explained: {error.message}", error.hint)
+        return None
 
 
 def _known(config: Config, path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from adapterd.cli import say
 from adapterd.cli.exits import Exit, UsageFaultError
 from adapterd.cli.verbs import telling
 from adapterd.cli.verbs.explaining import explain
+from adapterd.cli.verbs.pickles import converted
 from adapterd.cli.verbs.progress import progress
 from adapterd.cli.verbs.settings import PUBLIC, seconds_of
 from adapterd.core import adapter as ad
@@ -23,7 +24,7 @@ from adapterd.core.reasons import BY_CODE, Severity, reason
 from adapterd.core.version import Reason
 from adapterd.core.words import losses
 from adapterd.ports import BaseModel, DeviceBusy, DeviceTooSmall, NoSuchDevice, NotFound, ProbeRequest, WorkerDied
-from adapterd.roots import read_small
+from adapterd.roots import SettleError, read_small
 from adapterd.served import engines_of
 from adapterd.worker.supervisor import WorkerSupervisor
 
@@ -42,6 +43,8 @@ DIED = {
 TOO_SMALL = "another --device or a smaller --dtype, or a host with more memory"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _NEEDED = ("torch", "transformers", "peft")
+_UNASKED = "save with safe_serialization=True; or --convert-pickle, which proves a copy of its tensors"
+_UNCONVERTED = "a longer --deadline, or more memory"
 _FETCH = "`adapterd base fetch ID` downloads it; or name a folder or an id with --base"
 
 
@@ -97,7 +100,9 @@ def request_for(directories: Sequence[Path], how: tuple[str, str, str]) -> Probe
     return ProbeRequest("", BaseModel("", "", ""), devices=(device,), dtype=dtype, seconds=seconds)
 
 
-def validate(directories: Sequence[Path], base: str, how: tuple[str, str, str], *, as_json: bool) -> int:
+def validate(
+    directories: Sequence[Path], base: str, how: tuple[str, str, str], *, convert_pickle: bool = False, as_json: bool
+) -> int:
     """Prove each directory; `how` is device, dtype and deadline."""
     request = request_for(directories, how)
     worker = WorkerSupervisor()
@@ -105,7 +110,7 @@ def validate(directories: Sequence[Path], base: str, how: tuple[str, str, str], 
     try:
         for directory in directories:
             with progress(f"validating {directory}"):
-                judged = _judge(worker, directory.absolute(), base, request)
+                judged = _judge(worker, directory.absolute(), base, request, convert_pickle=convert_pickle)
             if as_json:
                 say.record(judged.document())
             else:
@@ -121,10 +126,23 @@ def worst(codes: Collection[int]) -> int:
     return next((code for code in WORST if code in codes), max(codes, default=Exit.DONE))
 
 
-def _judge(worker: WorkerSupervisor, directory: Path, base: str, request: ProbeRequest) -> Judged:
+def _judge(
+    worker: WorkerSupervisor, directory: Path, base: str, request: ProbeRequest, *, convert_pickle: bool
+) -> Judged:
     """What can be told from the files alone first, since it needs no base model."""
-    if refused := _static(directory):
+    if refused := _static(directory, pickles=convert_pickle):
         return refused
+    try:
+        with converted(directory, request.seconds) as payload:
+            return replace(_prove(worker, payload, base, request), directory=directory)
+    except SettleError as error:
+        why = reason(error.code, error.message, _UNCONVERTED if error.code == "conversion_stalled" else "")
+        rejects = BY_CODE[why.code].severity is Severity.REJECT
+        return Judged(directory, "rejected" if rejects else "stalled", (why,))
+
+
+def _prove(worker: WorkerSupervisor, directory: Path, base: str, request: ProbeRequest) -> Judged:
+    """Load a whole adapter directory into its base model."""
     found = base_of(directory, base)
     if isinstance(found, Reason):
         return Judged(directory, "stalled", (found,))
@@ -162,12 +180,12 @@ def _judge(worker: WorkerSupervisor, directory: Path, base: str, request: ProbeR
     )
 
 
-def _static(directory: Path) -> Judged | None:
+def _static(directory: Path, *, pickles: bool) -> Judged | None:
     """A verdict from the files alone; None where they are a whole adapter directory."""
-    found = explain(directory)
+    found = explain(directory, pickles=pickles)
     if found["code"] == "adapter":
         return None
-    why = reason(found["code"], found["message"])
+    why = reason(found["code"], found["message"], _UNASKED if found["code"] == "pickle_only" else "")
     if found["below"]:
         hint = f"{why.hint}; adapter directories lie below it, {found['below'][0]['path']} first"
         why = replace(why, hint=hint)
