@@ -120,7 +120,7 @@ KINDS = (
         of(peft.VeraConfig, r=8, target_modules=["q_proj", "o_proj"], save_projection=False),
     ),
     adapter("AdaLoRA", "llama", of(peft.AdaLoraConfig, init_r=6, target_r=4, total_step=10)),
-    adapter("FourierFT", "llama", of(peft.FourierFTConfig, n_frequency=32)),
+    adapter("FourierFT", "llama", of(peft.FourierFTConfig, n_frequency=32, scaling=10.0)),
     adapter("HRA", "llama", of(peft.HRAConfig, r=4)),
     adapter("LN tuning", "llama", prompt(peft.LNTuningConfig, target_modules=["input_layernorm", "norm"])),
     adapter(
@@ -133,8 +133,12 @@ KINDS = (
     adapter(
         "trainable tokens of a tied embedding", "tied llama", prompt(peft.TrainableTokensConfig, token_indices=[64, 65])
     ),
-    adapter("RandLora", "llama", of(peft.RandLoraConfig, r=4)),
-    adapter("RandLora without its projection", "llama", of(peft.RandLoraConfig, r=4, save_projection=False)),
+    adapter("RandLora", "llama", of(peft.RandLoraConfig, r=4, randlora_alpha=8)),
+    adapter(
+        "RandLora without its projection",
+        "llama",
+        of(peft.RandLoraConfig, r=4, randlora_alpha=8, save_projection=False),
+    ),
     adapter("SHiRA", "llama", of(peft.ShiraConfig, r=2, random_seed=7)),
     adapter("SHiRA without a seed", "llama", of(peft.ShiraConfig, r=2)),
     adapter("adaption prompt", "llama", prompt(peft.AdaptionPromptConfig, adapter_layers=1, adapter_len=4)),

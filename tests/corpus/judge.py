@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from adapterd.cli.verbs.explaining import explain
-from adapterd.core.reasons import BY_CODE, Severity, reason
+from adapterd.core.reasons import reason
 from adapterd.core.verdict import Expected, Limits, Verdict, decide
 from adapterd.ports import BaseModel, ProbeRequest, ProbeResult, WorkerDied
 from adapterd.worker.supervisor import WorkerSupervisor
@@ -29,7 +29,7 @@ class Judge:
         limits = limits or Limits()
         found = explain(folder)
         if found["code"] != "adapter":
-            return decide([reason(found["code"], found["message"])], {}, limits)
+            return Verdict("rejected", (reason(found["code"], found["message"]),))
         try:
             result = self.probe(folder, base)
         except WorkerDied as died:
@@ -48,13 +48,6 @@ class Judge:
         if folder not in self.references:
             self.references[folder] = self.probe(folder, base)
         return self.references[folder]
-
-
-def refuses(verdict: Verdict) -> bool:
-    """Whether nothing is published under this verdict: it was refused, or waits for a person or for more files."""
-    return any(BY_CODE[found.code].severity is not Severity.WARN for found in verdict.reasons) or bool(
-        verdict.verdict != "passed"
-    )
 
 
 @contextmanager
