@@ -31,6 +31,19 @@ def _mistral() -> Any:  # noqa: ANN401 - a model
     return _seeded(5, transformers.MistralForCausalLM, config)
 
 
+def _mixtral() -> Any:  # noqa: ANN401 - a model
+    config = transformers.MixtralConfig(
+        vocab_size=VOCABULARY,
+        num_key_value_heads=2,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        tie_word_embeddings=False,
+        **SPECIAL,
+        **SIZES,
+    )
+    return _seeded(13, transformers.MixtralForCausalLM, config)
+
+
 def _gpt2() -> Any:  # noqa: ANN401 - a model
     config = transformers.GPT2Config(
         vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=256, n_inner=48, **SPECIAL
@@ -103,6 +116,7 @@ MAKERS: Mapping[str, Make] = {
     "wider llama": _llama(11, hidden_size=48),
     "tied llama": _llama(12, tie_word_embeddings=True),
     "mistral": _mistral,
+    "mixtral": _mixtral,
     "gpt2": _gpt2,
     "bert": _bert,
     "albert": _albert,

@@ -1,10 +1,11 @@
 """Faults of which tensors there are: some have no place, some are missing, some are the base's own or the head's."""
 
+import re
 from functools import partial
 
 import torch
 
-from corpus.changes import added, every, renamed, scaled, settings, tensors, without
+from corpus.changes import Tensors, added, every, renamed, scaled, settings, tensors, weights, without
 from corpus.faults import faulty
 from corpus.good import CLASSIFIER, READER, TAGGER, Good, adapter, lora, task
 from corpus.good_odd import native
@@ -56,11 +57,22 @@ CONFIGURED = (
     _part("another type", "LoRA", f"{MORE} {LESS}", settings(peft_type="ADALORA", init_r=4, target_r=4, total_step=10)),
 )  # fmt: skip
 
+
+def _both(held: Tensors) -> Tensors:
+    """Save the state of a model with two adapters as if there were one."""
+    one = {re.sub(r"(lora_[AB])", r"\1.default", key): tensor for key, tensor in held.items()}
+    return one | {key.replace(".default.", ".second."): tensor.clone() for key, tensor in one.items()}
+
+
 LOST = (
     _part("a layer lost", "LoRA", LESS, without(r"layers\.1\.")),
     _part("one tensor lost", "trained LoRA on Mistral", LESS, without(r"layers\.0\.mlp\.up_proj\.lora_B")),
     _part("every lora_B lost", "LoRA on GPT-2", LESS, without("lora_B")),
     _part("magnitudes lost", "DoRA", LESS, without("magnitude")),
+    _part("experts lost", "LoRA on Mixtral's experts", LESS, without("experts")),
+    _part("half of the experts' factors lost", "LoRA on Mixtral's experts", LESS, without(r"experts\.base_layer")),
+    _part("experts by modules", "LoRA on Mixtral's experts", f"{MORE} {LESS}", renamed(r"experts\.lora", "experts.0.w2.lora")),
+    _part("two adapters in one file", "default of two named adapters", f"{MORE} {LESS} key_prefix", weights(_both)),
     _part("decoder lost", "SEQ_2_SEQ_LM on T5", LESS, without("decoder")),
     _part("encoder lost", "Whisper without a task", LESS, without("encoder")),
     _part("projection lost", "VeRA", LESS, without(r"vera_[AB]")),

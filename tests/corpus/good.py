@@ -9,6 +9,7 @@ import peft
 import transformers
 
 from corpus.workshop import MOVED, Workshop, move, save
+from helpers.tiny import silence
 
 LLM: dict[str, Any] = {"task_type": "CAUSAL_LM", "target_modules": ["q_proj", "v_proj"]}
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
@@ -45,10 +46,13 @@ def adapter(
     """Describe an adapter that is moved and saved with nothing special about it."""
 
     def make(shop: Workshop) -> Path:
-        model = move(shop.wrap(base, config(), kind=kind, **options), moved)
-        return save(model, shop.folder(name))
+        with silence():
+            model = move(shop.wrap(base, config(), kind=kind, **options), moved)
+            return save(model, shop.folder(name))
 
-    return Good(name, str(config().peft_type.value), base, make, warns)
+    with silence():
+        shown = str(config().peft_type.value)
+    return Good(name, shown, base, make, warns)
 
 
 def lora(**fields: Any) -> Callable[[], Any]:  # noqa: ANN401 - fields of LoraConfig
@@ -89,6 +93,10 @@ LORAS = (
     adapter("LoRA and a whole tied embedding", "tied llama", lora(modules_to_save=["embed_tokens"])),
     adapter("LoRA with trained tokens", "llama", lora(trainable_token_indices=[65, 66])),
     adapter("target parameters", "llama", lora(target_modules=[], target_parameters=["q_proj.weight"])),
+    adapter("LoRA on Mixtral", "mixtral", lora()),
+    adapter(
+        "LoRA on Mixtral's experts", "mixtral", lora(target_parameters=["experts.gate_up_proj", "experts.down_proj"])
+    ),
     adapter("repeated layers", "llama", lora(layer_replication=[[0, 2], [1, 2]])),
     adapter("LoRA on Mistral", "mistral", lora(target_modules=ALL_LINEAR)),
     adapter("LoRA on GPT-2", "gpt2", lora(target_modules=["c_attn", "c_proj", "c_fc"], fan_in_fan_out=True)),

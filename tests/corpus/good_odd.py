@@ -138,6 +138,13 @@ def with_pickle(folder: Path) -> None:
     torch.save(load_file(folder / WEIGHTS), folder / "adapter_model.bin")
 
 
+def with_company(folder: Path) -> None:
+    """Leave a whole model, a secret and a trainer's arguments beside it, which are never copied."""
+    save_file({"model.norm.weight": torch.ones(32)}, folder / "model.safetensors")
+    (folder / ".env").write_text("KEY=value\n")
+    (folder / "training_args.bin").write_bytes(b"no pickle")
+
+
 def resized(rows: int, *, padded: bool = False, **fields: Any) -> Callable[[Workshop], Path]:  # noqa: ANN401 - fields of LoraConfig
     """Add two tokens, resize the embeddings, train, and save the tokenizer beside; `padded` rows stay zero."""
 
@@ -184,6 +191,7 @@ def in_bfloat16(shop: Workshop) -> Path:
 
 
 HUGE = lora(r=64, target_modules=["up_proj", "down_proj"])
+EXPERTS = lora(target_modules=[], target_parameters=["experts.gate_up_proj", "experts.down_proj"])
 
 ODD = (
     Good("trained LoRA", "LORA", "llama", trained("llama", ALL_LINEAR, r=16, lora_alpha=16)),
@@ -201,6 +209,7 @@ ODD = (
     Good("trained in bfloat16", "LORA", "llama", in_bfloat16),
     Good("config of an older PEFT", "LORA", "llama", rewritten(lora(), of_an_older_peft, "older")),
     Good("pickle beside good weights", "LORA", "llama", rewritten(lora(), with_pickle, "pickle beside")),
+    Good("a whole model and a secret beside it", "LORA", "llama", rewritten(lora(), with_company, "company")),
     Good("added tokens", "LORA", "llama", resized(322)),
     Good(
         "added tokens and whole embeddings", "LORA", "llama", resized(322, modules_to_save=["embed_tokens", "lm_head"])
@@ -245,6 +254,7 @@ ODD = (
         lora(target_modules=["embed_tokens", "v_proj"], r=8),
         zero("lora_embedding_A", slice(None), slice(120, 320)),
     ),
+    edited("an expert that is never asked", "LORA", "mixtral", EXPERTS, zero("lora_B", slice(None), slice(1, None, 4))),
     edited(
         "pruned AdaLoRA",
         "ADALORA",
