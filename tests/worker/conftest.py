@@ -1,9 +1,7 @@
 """Tiny base models with a real tokenizer, adapters made by real PEFT, and one real worker for all tests."""
 
-import contextlib
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +12,14 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from adapterd.core.probetexts import TEXTS
 from adapterd.ports import BaseModel, ProbeRequest, ProbeResult
 from adapterd.worker.supervisor import WorkerSupervisor
+from helpers.tiny import SIZES, byte_tokenizer, silence
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 Build = Callable[..., Path]
-
-
-@contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """Let PEFT warn as it likes while it makes and saves adapters: what it says is not under test."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,18 +32,7 @@ def _quiet() -> None:
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:  # noqa: ANN401 - transformers is not followed by mypy
     """A byte-level tokenizer, trained on the probe texts."""
-    inner = Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    special = ["<pad>", "<s>", "</s>"]
-    inner.train_from_iterator(
-        TEXTS,
-        trainers.BpeTrainer(vocab_size=320, special_tokens=special, initial_alphabet=alphabet, show_progress=False),
-    )
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
-    )
+    return byte_tokenizer()
 
 
 @dataclass(frozen=True)
