@@ -5,7 +5,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapterd.core.verdict import Expected, Limits, Verdict
+from adapterd.core.expected import Expected
+from adapterd.core.verdict import Limits, Verdict
 from corpus.changes import Change, nothing
 from corpus.good import Good
 from corpus.judge import Judge

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from adapterd.cli.verbs.explaining import explain
+from adapterd.core.expected import Expected
 from adapterd.core.reasons import reason
-from adapterd.core.verdict import Expected, Limits, Verdict, decide
+from adapterd.core.verdict import Limits, Verdict, decide
 from adapterd.ports import BaseModel, ProbeRequest, ProbeResult, WorkerDied
 from adapterd.worker.supervisor import WorkerSupervisor
 

@@ -27,6 +27,7 @@ STRUCTURE: Sequence[Probe] = (
     structural.head_expected,
     structural.shapes_match,
     structural.kinds_match,
+    structural.places_exist,
 )
 BASE: Sequence[Probe] = (loaded.head_held, loaded.tokens_fit, loaded.embeddings_are_the_bases)
 LOADED: Sequence[Probe] = (loaded.round_trip, loaded.placed, loaded.weight_change)

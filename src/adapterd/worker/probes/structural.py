@@ -10,6 +10,7 @@ from adapterd.worker.architecture import LABELLED, QUESTION_ANS
 from adapterd.worker.case import Case
 from adapterd.worker.probes.names import EMBEDDING, HEAD, misspelt, some
 
+_PLACES = ".shira_indices"
 _LAYER = re.compile(r"\.(?:layers?|h|blocks?|albert_layer_groups)\.(\d+)\.")
 
 
@@ -66,6 +67,22 @@ def kinds_match(case: Case) -> Iterator[Reason]:
         dtypes = sorted({t.dtype for name, t in case.weights.tensors.items() if name in wrong})
         text = f"{len(wrong)} of {len(case.held)} tensors are of another kind ({', '.join(dtypes)}): {some(wrong)}"
         yield reason("dtype_mismatch", text)
+
+
+def places_exist(case: Case) -> Iterator[Reason]:
+    """Indices into a layer (SHiRA) are within it: PEFT writes wherever they point to."""
+    wrong = []
+    for key, tensor in case.weights.tensors.items():
+        if not key.endswith(_PLACES) or not tensor.elements or case.held[key].fractions:
+            continue
+        layer = case.shape().base.get(f"{attach.base_name(key).removesuffix(_PLACES)}.weight")
+        places = attach.tensor_of(case.weights, tensor)
+        if layer and places.dim() == len(layer) == len(places):
+            low, high = [int(row.min()) for row in places], [int(row.max()) for row in places]
+            if min(low) < 0 or any(place >= size for place, size in zip(high, layer, strict=True)):
+                wrong.append(f"{key} reaches from {low} to {high}, the layer is {list(layer)}")
+    if wrong:
+        yield reason("shape_mismatch", f"{len(wrong)} tensors point out of their layer: {some(wrong, '; ')}")
 
 
 def _embedding_of_base(case: Case, key: str) -> bool:
