@@ -55,6 +55,11 @@ def _bert() -> Any:  # noqa: ANN401 - a model
     return _seeded(7, transformers.BertModel, transformers.BertConfig(vocab_size=VOCABULARY, **SPECIAL, **SIZES))
 
 
+def _classifier() -> Any:  # noqa: ANN401 - a model
+    config = transformers.BertConfig(vocab_size=VOCABULARY, num_labels=3, **SPECIAL, **SIZES)
+    return _seeded(14, transformers.BertForSequenceClassification, config)
+
+
 def _albert() -> Any:  # noqa: ANN401 - a model
     sizes = SIZES | {"num_hidden_layers": 3, "embedding_size": 16}
     config = transformers.AlbertConfig(vocab_size=VOCABULARY, num_hidden_groups=1, **SPECIAL, **sizes)
@@ -119,6 +124,7 @@ MAKERS: Mapping[str, Make] = {
     "mixtral": _mixtral,
     "gpt2": _gpt2,
     "bert": _bert,
+    "bert with a head": _classifier,
     "albert": _albert,
     "t5": _t5,
     "whisper": _whisper,

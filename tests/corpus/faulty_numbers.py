@@ -47,8 +47,8 @@ DAMAGED = (
     _numbers("bool", "LoRA", "dtype_mismatch", tensors("lora_B", lambda t: t > 0)),
     _numbers("one tensor in int8", "LoRA on Mistral", "dtype_mismatch", first("lora_A", lambda t: (t * 127).to(torch.int8))),
     _numbers("a prompt in int64", "prompt tuning", "dtype_mismatch", tensors("", lambda t: (t * 100).long())),
-    _numbers("indices out of the matrix", "SHiRA", "load_failed shape_mismatch absurd_values", first("indices", lambda t: t + 1000)),
-    _numbers("indices below zero", "SHiRA", "load_failed shape_mismatch absurd_values", first("indices", lambda t: -t - 1)),
+    _numbers("indices out of the matrix", "SHiRA", "absurd_values shape_mismatch bad_weights", first("indices", lambda t: t + 1000)),
+    _numbers("indices below zero", "SHiRA", "absurd_values shape_mismatch bad_weights", first("indices", lambda t: -t - 1)),
     _numbers("indices as fractions", "SHiRA", "dtype_mismatch", tensors("indices", lambda t: t.float())),
     _numbers("packed in 4 bits", "trained LoRA", "dtype_mismatch shape_mismatch", tensors("lora_", lambda t: (t.view(-1, 1)[::2] * 99).to(torch.uint8))),
 )  # fmt: skip

@@ -133,16 +133,24 @@ def of_an_older_peft(folder: Path) -> None:
     (folder / CONFIG).write_text(json.dumps(fields))
 
 
+def of_a_newer_peft(folder: Path) -> None:
+    """Add keys that this PEFT does not know, and that say nothing."""
+    fields = json.loads((folder / CONFIG).read_text()) | {"tomorrow_config": None, "use_tomorrow": False}
+    (folder / CONFIG).write_text(json.dumps(fields))
+
+
 def with_pickle(folder: Path) -> None:
     """Leave an older save beside the new one."""
     torch.save(load_file(folder / WEIGHTS), folder / "adapter_model.bin")
 
 
 def with_company(folder: Path) -> None:
-    """Leave a whole model, a secret and a trainer's arguments beside it, which are never copied."""
+    """Leave a whole model, a trainer's state and a secret beside it, which are never copied."""
     save_file({"model.norm.weight": torch.ones(32)}, folder / "model.safetensors")
     (folder / ".env").write_text("KEY=value\n")
-    (folder / "training_args.bin").write_bytes(b"no pickle")
+    for name in ("training_args.bin", "pytorch_model_fsdp.bin"):
+        (folder / name).write_bytes(b"no pickle")
+    (folder / "global_step10").mkdir()
 
 
 def resized(rows: int, *, padded: bool = False, **fields: Any) -> Callable[[Workshop], Path]:  # noqa: ANN401 - fields of LoraConfig
@@ -173,15 +181,18 @@ def add_tokens(tokenizer: Any, folder: Path, tokens: list[str]) -> None:  # noqa
     more.save_pretrained(folder)
 
 
-def pissa_as_lora(shop: Workshop) -> Path:
-    """Train PiSSA, and save it as a LoRA of twice the rank for the base as it was."""
-    model = shop.wrap("llama", lora(init_lora_weights="pissa", r=4)())
-    start = shop.folder("pissa start")
-    model.peft_config["default"].init_lora_weights = True
-    save(model, start)
-    model.peft_config["default"].init_lora_weights = "pissa"
-    folder = shop.folder("pissa as lora")
-    return save(move(model, 0.02), folder, path_initial_model_for_weight_conversion=str(start))
+def as_lora(kind: str) -> Callable[[Workshop], Path]:
+    """Train PiSSA or OLoRA, and save it as a LoRA of twice the rank for the base as it was."""
+
+    def make(shop: Workshop) -> Path:
+        model = shop.wrap("llama", lora(init_lora_weights=kind, r=4)())
+        start = shop.folder(f"{kind} start")
+        model.peft_config["default"].init_lora_weights = True
+        save(model, start)
+        model.peft_config["default"].init_lora_weights = kind
+        return save(move(model, 0.02), shop.folder(kind), path_initial_model_for_weight_conversion=str(start))
+
+    return make
 
 
 def in_bfloat16(shop: Workshop) -> Path:
@@ -208,6 +219,7 @@ ODD = (
     Good("saved in bfloat16", "LORA", "llama", rewritten(lora(), cast(torch.bfloat16), "bfloat16")),
     Good("trained in bfloat16", "LORA", "llama", in_bfloat16),
     Good("config of an older PEFT", "LORA", "llama", rewritten(lora(), of_an_older_peft, "older")),
+    Good("config of a newer PEFT", "LORA", "llama", rewritten(lora(), of_a_newer_peft, "newer")),
     Good("pickle beside good weights", "LORA", "llama", rewritten(lora(), with_pickle, "pickle beside")),
     Good("a whole model and a secret beside it", "LORA", "llama", rewritten(lora(), with_company, "company")),
     Good("added tokens", "LORA", "llama", resized(322)),
@@ -215,7 +227,8 @@ ODD = (
         "added tokens and whole embeddings", "LORA", "llama", resized(322, modules_to_save=["embed_tokens", "lm_head"])
     ),
     Good("added tokens and padding rows of zeros", "LORA", "llama", resized(448, padded=True)),
-    Good("PiSSA saved as LoRA", "LORA", "llama", pissa_as_lora),
+    Good("PiSSA saved as LoRA", "LORA", "llama", as_lora("pissa")),
+    Good("OLoRA saved as LoRA", "LORA", "llama", as_lora("olora")),
     edited(
         "untrained layers",
         "LORA",
