@@ -65,5 +65,5 @@ class Plan:
 
 BROKEN = (
     Broken("saved-too-early", "kitchen", "untrained", "no_effect"),
-    Broken("saved-compiled", "kitchen", "compiled", "unexpected_keys"),
+    Broken("saved-compiled", "kitchen", "compiled", "key_prefix"),
 )

@@ -122,6 +122,22 @@ def test_what_needs_no_worker_is_judged_at_once(
     assert why["hint"]
 
 
+def test_probes_of_ones_own_are_measured_on(adapterd: "Type", base: Path, tmp_path: Path) -> None:
+    """A file of examples takes the place of the built-in texts, and makes another policy."""
+    adapter(tmp_path / "trained", base, 0.1)
+    (tmp_path / "probes.jsonl").write_text('{"prompt": "2 + 2 =", "completion": " 4"}\n{"prompt": "Plain text."}\n')
+    own = adapterd("validate", "trained", "--device", "cpu", "--probes", "probes.jsonl", "--json")
+    assert own.returncode == 0, own.stderr
+    (line,) = lines(own.stdout)
+    assert isinstance(line["measurements"], dict)
+    assert line["measurements"]["texts"] == 2
+    (tmp_path / "probes.jsonl").write_text('{"promt": "mistyped"}\n')
+    wrong = adapterd("validate", "trained", "--device", "cpu", "--probes", "probes.jsonl")
+    assert wrong.returncode == 2
+    assert "line 1 has the unknown key 'promt'" in wrong.stderr
+    assert "Try: one JSON object a line" in wrong.stderr
+
+
 def test_a_pickle_is_proved_in_a_copy(adapterd: "Type", base: Path, tmp_path: Path) -> None:
     """Only where that is asked for; the directory stays as it is, and what is told is about it."""
     folder = tmp_path / "trained"

@@ -44,7 +44,7 @@ def test_good_adapters_are_published_and_broken_ones_refused(
         refused = {version.run: version.reason for version in reader.versions(stage=Stage.REJECTED)}
         main = {channel.adapter: channel.number for channel in reader.channels() if channel.channel == "main"}
     assert published == ["demo/recipes-lora@v1", *(f"demo/support-lora@v{number}" for number in (1, 2, 3))]
-    assert refused == {"saved-too-early": "no_effect", "saved-compiled": "unexpected_keys"}
+    assert refused == {"saved-too-early": "no_effect", "saved-compiled": "key_prefix"}
     assert main == {"demo/recipes-lora": 1, "demo/support-lora": 3}
 
 
@@ -65,7 +65,7 @@ def test_the_picture_shows_the_line_and_loads_nothing(
     """The recorded SVG names the versions and reasons, no path of this machine, and no font of another host."""
     folder, _ = performed
     drawn = (folder / "it.svg").read_text()
-    assert all(word in drawn for word in ("published", "no_effect", "unexpected_keys"))
+    assert all(word in drawn for word in ("published", "no_effect", "key_prefix"))
     assert "@font-face" not in drawn
     assert str(folder) not in drawn
 

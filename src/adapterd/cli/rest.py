@@ -14,7 +14,7 @@ base = typer.Typer(help="Base models.", no_args_is_help=True)
 hub = typer.Typer(help="The embedded Hub.", no_args_is_help=True)
 
 
-def validate(
+def validate(  # noqa: PLR0913, PLR0917 - an argument for each option
     directories: Annotated[list[Path], typer.Argument(metavar="DIR", help="Adapter directories.")],
     base: Annotated[
         str, typer.Option("--base", metavar="PATH_OR_ID", help="Base model; else the one that the adapter names.")
@@ -24,6 +24,10 @@ def validate(
     deadline: Annotated[
         str, typer.Option("--deadline", metavar="DURATION", help="Longest time for one of them.")
     ] = "10m",
+    probes: Annotated[
+        Path | None,
+        typer.Option("--probes", metavar="FILE", help="JSONL file of probe examples; else the built-in texts."),
+    ] = None,
     convert_pickle: Annotated[
         bool,
         typer.Option("--convert-pickle", help="Prove a copy of a pickle's tensors, made where no code of it runs."),
@@ -48,7 +52,11 @@ def validate(
         )
     if golden:
         end(lazily.comparing.compare(directories, base, how, as_json=as_json))
-    end(lazily.validating.validate(directories, base, how, convert_pickle=convert_pickle, as_json=as_json))
+    end(
+        lazily.validating.validate(
+            directories, base, how, probes=probes, convert_pickle=convert_pickle, as_json=as_json
+        )
+    )
 
 
 @config_.command()

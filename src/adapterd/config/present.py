@@ -10,6 +10,7 @@ from adapterd.config.load import GUIDE, LARGEST
 from adapterd.config.model import Config
 from adapterd.config.source import Document, Loc, dotted, read_document, read_text
 from adapterd.config.tokens import Token, find_token
+from adapterd.core.examples import MAX_BYTES, BadExamplesError, parse_examples
 
 
 def kind_of(path: Path) -> str:
@@ -44,7 +45,13 @@ def _absences(config: Config) -> Iterator[tuple[Loc, str, str]]:
         if kind_of(root.path) == "a file":
             hint = "the folder under which training jobs write"
             yield ("roots", index, "path"), f"{root.path} is a file; expected a directory", hint
+        for place, folder in enumerate(root.trained_on):
+            if (there := kind_of(folder)) in {"nothing", "a file"}:
+                hint = "the folder of an adapter that those under this root were trained on top of"
+                yield ("roots", index, "trained_on", place), f"{folder} is {there}; expected an adapter directory", hint
+        yield from _probe_faults(("roots", index, "probes"), root.probes)
     for index, base in enumerate(config.base_models):
+        yield from _probe_faults(("base_models", index, "probes"), base.probes)
         if base.path is not None and (there := kind_of(base.path)) in {"nothing", "a file"}:
             text = f"there is no {base.path}" if there == "nothing" else f"{base.path} is a file"
             hint = f"the folder that {base.id} lies in, or leave path out for the one in the Hub's cache"
@@ -52,6 +59,22 @@ def _absences(config: Config) -> Iterator[tuple[Loc, str, str]]:
     if config.hub.ca_file is not None and (fault := _certificate_fault(config.hub.ca_file)):
         hint = "a file of certificates in PEM form, or leave ca_file out for the built-in ones"
         yield ("hub", "ca_file"), fault, hint
+
+
+def _probe_faults(loc: Loc, path: Path | None) -> Iterator[tuple[Loc, str, str]]:
+    """Say why a file of probes cannot be used; nothing where it can, or where this user may not read it."""
+    if path is None:
+        return
+    hint = 'one JSON object a line: {"prompt": "...", "completion": "..."}, or with a label'
+    try:
+        with path.open("rb") as file:
+            parse_examples(file.read(MAX_BYTES + 1))
+    except PermissionError:
+        return
+    except OSError as error:
+        yield loc, f"{path} cannot be read: {error.strerror}", hint
+    except BadExamplesError as error:
+        yield loc, f"{path}: {error}", hint
 
 
 def _certificate_fault(path: Path) -> str:

@@ -70,7 +70,8 @@ def _report(report: Mapping[str, Any]) -> None:
     for each in report.get("gates") or ():
         say.line(f"  gate {each['command']}: exit code {each['exit']} after {span(each['seconds'])}")
     measurements(report.get("measurements", {}))
-    serving(report.get("engines"))
+    if report.get("verdict") == "passed":  # what is refused is nobody's to serve
+        serving(report.get("engines"))
     if report.get("verdict") != "passed":
         tail(report)
 

@@ -17,7 +17,7 @@ from adapterd.cli.verbs.settings import PUBLIC, seconds_of
 from adapterd.core import adapter as ad
 from adapterd.core import engines
 from adapterd.core import verdict as judge
-from adapterd.core.examples import digest
+from adapterd.core.examples import MAX_BYTES, BadExamplesError, Example, digest, parse_examples
 from adapterd.core.naming import is_commit, is_hub_id
 from adapterd.core.quantized import originals
 from adapterd.core.reasons import BY_CODE, Severity, reason
@@ -101,10 +101,16 @@ def request_for(directories: Sequence[Path], how: tuple[str, str, str]) -> Probe
 
 
 def validate(
-    directories: Sequence[Path], base: str, how: tuple[str, str, str], *, convert_pickle: bool = False, as_json: bool
+    directories: Sequence[Path],
+    base: str,
+    how: tuple[str, str, str],
+    *,
+    probes: Path | None = None,
+    convert_pickle: bool = False,
+    as_json: bool,
 ) -> int:
-    """Prove each directory; `how` is device, dtype and deadline."""
-    request = request_for(directories, how)
+    """Prove each directory; `how` is device, dtype and deadline, `probes` a file of examples."""
+    request = replace(request_for(directories, how), examples=_examples(probes))
     worker = WorkerSupervisor()
     codes = []
     try:
@@ -119,6 +125,20 @@ def validate(
     finally:
         worker.close()
     return worst(codes)
+
+
+def _examples(probes: Path | None) -> tuple[Example, ...]:
+    """The examples of a file; none means the built-in ones."""
+    if probes is None:
+        return ()
+    hint = 'one JSON object a line: {"prompt": "...", "completion": "..."}, or with a label'
+    try:
+        with probes.open("rb") as file:
+            return parse_examples(file.read(MAX_BYTES + 1))
+    except OSError as error:
+        raise UsageFaultError(f"--probes: {probes} cannot be read: {error.strerror}", hint) from error
+    except BadExamplesError as error:
+        raise UsageFaultError(f"--probes: {probes}: {error}", hint) from error
 
 
 def worst(codes: Collection[int]) -> int:
@@ -238,7 +258,8 @@ def _tell(judged: Judged) -> None:
     if where := " ".join(str(measured[key]) for key in ("device", "dtype") if measured.get(key)):
         say.line(f"  on {where}")
     telling.measurements(measured)
-    telling.serving(judged.engines)
+    if judged.verdict == "passed":  # what is refused is nobody's to serve
+        telling.serving(judged.engines)
     if judged.verdict == "stalled":
         telling.tail({"log_tail": judged.log_tail})
     if judged.verdict == "passed":
