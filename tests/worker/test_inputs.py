@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from adapterd.core.examples import Example
-from adapterd.worker.inputs import IGNORED, Wanted, batch_for
+from adapterd.worker.inputs import IGNORED, UnknownInputError, Wanted, batch_for
 
 SIZES: dict[str, Any] = {"d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 1, "num_heads": 2}
 
@@ -107,3 +107,9 @@ def test_sound_and_pictures_are_made_up(main: str, config: dict[str, Any], shape
     assert batch.inputs[main].shape[1:] == shape
     assert batch.targets is None
     assert torch.isfinite(batch.inputs[main]).all()
+
+
+def test_what_no_input_is_made_of_is_said() -> None:
+    """It is no fault of the adapter."""
+    with pytest.raises(UnknownInputError, match="takes touch"):
+        batch_for(model(main="touch"), None, [Example("a")], wanted("FEATURE_EXTRACTION"))

@@ -9,9 +9,7 @@ from adapterd.config.model import (
     BaseModelEntry,
     Channel,
     Config,
-    Gate,
     Hub,
-    Limits,
     Log,
     Registry,
     Root,
@@ -19,8 +17,8 @@ from adapterd.config.model import (
     Settle,
     Spool,
     Status,
-    Validation,
 )
+from adapterd.config.rules import Gate, Limits, Validation
 from adapterd.config.tokens import Token, find_token
 from adapterd.config.units import format_duration, format_size, parse_duration, parse_size
 

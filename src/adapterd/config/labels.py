@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from adapterd.config.errors import LabelsError, Problem
 from adapterd.config.kinds import Commit, HubName, Kind, refuse
 from adapterd.config.load import validated
-from adapterd.config.model import Section
+from adapterd.config.section import Section
 from adapterd.config.source import Value, decode, read_document
 
 NAME = "adapterd.yaml"

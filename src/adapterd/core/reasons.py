@@ -125,6 +125,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("remote_code", "validate", _S, "the base model needs code of its own to load: read it, then set base_models[].trust_remote_code: true, and `adapterd retry`"),
     Entry("conversion_failed", "settle", _R, "the pickle could not be read as plain tensors; save with safe_serialization=True"),
     Entry("conversion_stalled", "settle", _S, "the process that converts pickles died, or did not end within validation.deadline; give it more memory or time, then `adapterd retry DIR`"),
+    Entry("unsupported_input", "validate", _S, "adapterd makes texts, sound and pictures; what this base takes is not among them, so that nothing was proved: say so to its makers"),
     # publish
     Entry(
         "policy_changed", "publish", _T, "the configuration changed what a pass means; it is validated again"

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 
 from adapterd.core.examples import BUILT_IN
+from adapterd.core.reasons import reason
 from adapterd.core.variants import quantization_of
 from adapterd.core.version import Reason
 from adapterd.worker import attach, golden, probes, structure
 from adapterd.worker.architecture import gguf_file
 from adapterd.worker.case import Case
 from adapterd.worker.devices import is_device_fault, ran_out
-from adapterd.worker.inputs import Batch, Wanted, batch_for
+from adapterd.worker.inputs import Batch, UnknownInputError, Wanted, batch_for
 from adapterd.worker.outputs import forward, largest_change
 from adapterd.worker.probes import look
 from adapterd.worker.structure import Structure
@@ -32,7 +33,10 @@ def examine(case: Case, tokenizers: Tokenizers, tell: Callable[[str], None]) -> 
     """Attach the adapter to its base and make the passes, level by level, as far as nothing speaks against it."""
     base = case.resident
     tell("attaching")
-    case.batch, case.spot = _batches(case, tokenizers)
+    try:
+        case.batch, case.spot = _batches(case, tokenizers)
+    except UnknownInputError as exc:
+        return [reason("unsupported_input", str(exc))]
     if case.structure is not None and (findings := look(case, probes.BASE)):
         return findings
     base.answer(case.spot, forward)

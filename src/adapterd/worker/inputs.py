@@ -20,6 +20,10 @@ _MOST_TOUCHED = 2048
 _PICTURES = 2
 
 
+class UnknownInputError(Exception):
+    """The model takes something that no input is made of here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Inputs of one forward pass over all examples, padded on the right.
@@ -178,7 +182,7 @@ def _made_up(config: Any, main: str, count: int) -> torch.Tensor:  # noqa: ANN40
     elif main == "input_values":
         sizes = (16_000,)
     else:
-        raise NotImplementedError(f"no input can be made up for a model that takes {main}")
+        raise UnknownInputError(f"the base model takes {main}, of which adapterd makes none")
     return torch.randn(count, *sizes, generator=torch.Generator().manual_seed(0))
 
 
