@@ -180,3 +180,43 @@ def test_the_worker_steps_back_behind_training(probe: Probe, good: Path, worker:
     assert (process / "oom_score_adj").read_text().strip() == "600"
     assert int(fields[16]) >= 10
     assert int(fields[2]) == worker.pid
+
+
+SIGHT: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "image_size": 16,
+    "patch_size": 8,
+}
+
+
+def test_a_model_of_pictures_is_probed_with_pictures(adapter: Build, probe: Probe, tmp_path: Path) -> None:
+    """It knows no tokens; what it is given is noise that is the same each time."""
+    base = tmp_path / "sight"
+    transformers.ViTForImageClassification(transformers.ViTConfig(num_labels=3, **SIGHT)).save_pretrained(base)
+    model = transformers.ViTForImageClassification.from_pretrained(base)
+    lora = peft.LoraConfig(target_modules=["q_proj", "v_proj"], modules_to_save=["classifier"])
+    result = probe(adapter(model, lora), base)
+    assert verdict(result) == ("passed", [])
+    assert result.measurements["max_dlogit"] > 0
+    assert result.measurements["base_restored"] is True
+
+
+def test_a_base_that_cannot_be_run_alone_is_no_fault_of_the_adapter(
+    adapter: Build, probe: Probe, tmp_path: Path
+) -> None:
+    """A model of texts and pictures at once is given texts alone: that proves nothing, and says so."""
+    base = tmp_path / "both"
+    words = {name: SIGHT[name] for name in ("hidden_size", "intermediate_size", "num_hidden_layers")}
+    config = transformers.CLIPConfig(
+        text_config={"vocab_size": 100, "num_attention_heads": 4, "bos_token_id": 1, "eos_token_id": 2, **words},
+        vision_config=SIGHT,
+        projection_dim=16,
+    )
+    transformers.CLIPModel(config).save_pretrained(base)
+    folder = adapter(transformers.CLIPModel.from_pretrained(base), peft.LoraConfig(target_modules=["q_proj"]))
+    result = probe(folder, base)
+    decided = decide(result.findings, result.measurements, Limits())
+    assert (decided.verdict, [found.code for found in decided.reasons]) == ("stalled", ["unsupported_input"])

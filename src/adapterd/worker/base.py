@@ -16,6 +16,7 @@ from adapterd.worker.inputs import Batch
 from adapterd.worker.outputs import Outputs
 from adapterd.worker.standing import Standing
 
+_MATRIX = 2
 _BATCHES = 4
 """Outputs that are kept, those that were asked for last: two sets of probes, and a part of each."""
 weight_bytes = fingerprints.weight_bytes
@@ -67,8 +68,14 @@ class ResidentBase:
 
     @property
     def rows(self) -> int:
-        """Rows of the embedding: token ids are smaller."""
-        return int(self.model.get_input_embeddings().weight.shape[0])
+        """Rows of the embedding of tokens: ids are smaller. 0 where the model takes none, or does not say."""
+        try:
+            weight = getattr(self.model.get_input_embeddings(), "weight", None)
+        except NotImplementedError:
+            weight = None
+        if isinstance(weight, torch.Tensor) and weight.dim() == _MATRIX:
+            return int(weight.shape[0])
+        return int(getattr(self.model.config.get_text_config(), "vocab_size", 0) or 0)
 
     @property
     def device(self) -> str:

@@ -39,8 +39,15 @@ def examine(case: Case, tokenizers: Tokenizers, tell: Callable[[str], None]) -> 
         return [reason("unsupported_input", str(exc))]
     if case.structure is not None and (findings := look(case, probes.BASE)):
         return findings
-    base.answer(case.spot, forward)
-    case.before = base.answer(case.batch, forward)
+    try:
+        base.answer(case.spot, forward)
+        case.before = base.answer(case.batch, forward)
+    except Exception as exc:  # no adapter is in it yet
+        if ran_out(exc) or is_device_fault(exc):
+            raise
+        traceback.print_exc()
+        told = f"the base model alone cannot be run on {', '.join(case.batch.inputs)}: {type(exc).__name__}"
+        return [reason("unsupported_input", told)]
     case.golden_base = _golden_base(case)
     case.model = attach.inject(base.model, attach.read(case.snapshot), case.name)
     case.tensors = attach.converted(case.model, case.weights, case.name)
@@ -82,13 +89,13 @@ def _batches(case: Case, tokenizers: Tokenizers) -> tuple[Batch, Batch]:
     wanted = Wanted(
         task=case.task,
         tokens=request.tokens,
-        rows=base.rows,
+        rows=max(base.rows, 1),
         trained=tuple(case.trained),
         invocation=tuple(case.config.get("alora_invocation_tokens") or ()),
         classes=getattr(base.model.config, "label2id", None),
     )
     leading = (*wanted.invocation, *sorted(attach.trained_tokens(case.config)))
-    case.prompts = golden.prompts(own.tokenizer or of_base.tokenizer, base.rows, leading=leading)
+    case.prompts = golden.prompts(own.tokenizer or of_base.tokenizer, max(base.rows, 1), leading=leading)
     tokenizer, examples = own.tokenizer or of_base.tokenizer, request.examples or BUILT_IN
     some = replace(wanted, trained=())
     return (

@@ -32,7 +32,7 @@ def head_held(case: Case) -> Iterator[Reason]:
 def tokens_fit(case: Case) -> Iterator[Reason]:
     """A token that was added to the tokenizer has a row in the embedding."""
     rows = case.resident.rows
-    if case.token_limit > rows:
+    if rows and case.token_limit > rows:
         text = f"the adapter's tokenizer gives token ids up to {case.token_limit - 1}, the base has {rows} embeddings"
         yield reason("tokens_out_of_range", text)
 
