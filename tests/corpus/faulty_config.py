@@ -6,13 +6,15 @@ from pathlib import Path
 
 import peft
 import torch
+from peft.tuners.lora.config import CordaConfig
+from peft.tuners.lora.corda import preprocess_corda
 
 from corpus.changes import INDEX, Change, every, replaced, reworded, settings, spelled, without
 from corpus.faults import faulty
 from corpus.good import LISTENER, Good, adapter, lora
 from corpus.good_odd import add_tokens
 from corpus.workshop import Workshop, move, save
-from helpers.tiny import byte_tokenizer
+from helpers.tiny import byte_tokenizer, silence
 
 _config = partial(faulty, "config")
 _loader = partial(faulty, "PEFT cannot load it")
@@ -68,6 +70,18 @@ def _sharded(shop: Workshop) -> Path:
     return folder
 
 
+def _corda(shop: Workshop) -> Path:
+    """Save CorDA as it is, and not as a LoRA: what it started from is not in the file."""
+    with silence():
+        config = lora(init_lora_weights="corda", corda_config=CordaConfig(corda_method="kpm", verbose=False))()
+        model = shop.bases.load("llama")
+        ids = torch.arange(64 * 16).reshape(64, 16) % 300
+        preprocess_corda(model, config, run_model=lambda: [model(input_ids=row[None]) for row in ids])
+        return save(move(peft.get_peft_model(model, config)), shop.folder("corda"))
+
+
+CORDA = Good("corda", "LORA", "llama", _corda)
+"""PEFT asks for the data that it was prepared with."""
 SHARDED = Good("sharded", "LORA", "llama", _sharded)
 """Neither PEFT 0.21 nor transformers 5.23 loads it again."""
 CONVOLUTIONS = adapter(
@@ -83,6 +97,7 @@ LOADERS = (
     _loader("a key of another type", "LoHa", "unsupported_peft", settings(use_dora=True)),
     _loader("shards", SHARDED, "unsupported_peft load_failed"),
     _loader("a layer that the base asks for more", CONVOLUTIONS, FAILED),
+    _loader("CorDA that was not converted", CORDA, FAILED),
     _loader("an unknown task", "LoRA", "unsupported_task", settings(task_type="TELEPATHY")),
     _loader("a task that the base has not", "LoRA", "unsupported_task", settings(task_type="SEQ_2_SEQ_LM")),
     _loader("a task of text for sound", "Whisper without a task", "unsupported_task", settings(task_type="QUESTION_ANS")),
