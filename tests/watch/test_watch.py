@@ -149,6 +149,7 @@ def test_retry_takes_up_a_configuration_that_was_changed_since(site: Site, watch
     write_adapter(site.tmp / "train" / "legacy-run", base=str(site.tmp / "base"))
     site.configure(base_models="[]")
     daemon = watch().ready()
+    until(lambda: site.states().get("legacy-run") == "baseline", "baseline")
     write_adapter(site.tmp / "train" / "support-run", seed=1, base=str(site.tmp / "base"))
     until(lambda: "base_unknown" in daemon.said(), "stalled")
     assert f"path: {site.tmp}/base" in site.run("status", "--config", str(site.config)).stdout.replace("\n", " ")
