@@ -164,14 +164,14 @@ def broken(path: str, value: object) -> dict[str, Any]:
         broken("prompts", [{}] * 4),
         broken("prompts.0.ids", [1.5]),
         broken("prompts.0.ids", [-1]),
-        broken("prompts.0.ids", list(range(25))),
+        broken("prompts.0.ids", list(range(65))),
         broken("prompts.0.text", "x" * 5000),
         broken("prompts.0.adapter", {}),
         broken("prompts.0.adapter.logprobs", [1.0]),
         broken("prompts.0.base.logits", ["1", 2, 3, 4, 5]),
         broken("prompts.0.base.values", [0.0] * 65),
         broken("prompts.0.adapter.greedy", "a b"),
-        broken("prompts.0.adapter.greedy", {"ids": [1] * 9}),
+        broken("prompts.0.adapter.greedy", {"ids": [1] * 65}),
     ],
 )
 def test_what_is_no_document_compares_with_nothing(found: object) -> None:

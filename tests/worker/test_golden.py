@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from adapterd.core.golden import PROMPTS, TOKENS
+from adapterd.core.golden import GREEDY, PROMPTS, TOKENS
 from adapterd.core.likeness import Answer, compare
 from adapterd.core.probetexts import TEXTS
 from adapterd.worker import golden
@@ -129,7 +129,7 @@ def test_what_is_recorded_is_a_plain_pass(both: dict[str, Any]) -> None:
     ids = torch.tensor([prompt.ids for prompt in asked.each])
     steps = []
     with torch.inference_mode():
-        for _ in range(8):
+        for _ in range(GREEDY):
             steps.append(model(input_ids=ids, attention_mask=torch.ones_like(ids))["logits"][:, -1])
             ids = torch.cat([ids, steps[-1].argmax(-1, keepdim=True)], dim=1)
     for at, reply in enumerate(both["adapter"].replies):
@@ -137,7 +137,7 @@ def test_what_is_recorded_is_a_plain_pass(both: dict[str, Any]) -> None:
         assert reply.ids == tuple(likeliest.indices.tolist())
         assert reply.logits == pytest.approx(likeliest.values.tolist(), abs=1e-5)
         assert reply.logprobs == pytest.approx(steps[0][at].log_softmax(-1)[likeliest.indices].tolist(), abs=1e-5)
-        assert reply.greedy == tuple(ids[at, -8:].tolist())
+        assert reply.greedy == tuple(ids[at, -GREEDY:].tolist())
 
 
 def test_prompts_are_of_one_length_and_give_their_text_where_it_gives_them(tokenizer: Any) -> None:  # noqa: ANN401 - the same

@@ -15,12 +15,14 @@ from adapterd.core.probetexts import TEXTS
 SCHEMA = 1
 PROMPTS = 3
 """Built-in texts that are asked."""
-TOKENS = 24
+TOKENS = 16
 """Longest prompt."""
 TOP = 5
 """Most likely next tokens that are recorded."""
-GREEDY = 8
+GREEDY = 4
 """Tokens of a continuation."""
+MOST_IDS = 64
+"""Token ids of a prompt or a continuation that are read: other releases may record more than this one."""
 FEATURES = 16
 """Values of a hidden state that are recorded, beside its norm."""
 MOST_VALUES = 64
@@ -186,7 +188,7 @@ def _parsed(found: Any) -> Golden:  # noqa: ANN401 - any JSON value
     golden = Golden(
         task=_text(found["task"]),
         prompts=tuple(
-            Prompt(_ids(one["ids"], TOKENS), None if one.get("text") is None else _text(one["text"])) for one in asked
+            Prompt(_ids(one["ids"], MOST_IDS), None if one.get("text") is None else _text(one["text"])) for one in asked
         ),
         adapter=tuple(_read(one[ADAPTER]) for one in asked),
         base=tuple(_read(one[BASE]) for one in asked),
@@ -208,7 +210,7 @@ def _read(found: Mapping[str, Any]) -> Reply:
         ids=_ids(found.get("ids", []), TOP),
         logits=_numbers(found.get("logits", []), TOP),
         logprobs=_numbers(found.get("logprobs", []), TOP),
-        greedy=None if greedy is None else _ids(greedy["ids"], GREEDY),
+        greedy=None if greedy is None else _ids(greedy["ids"], MOST_IDS),
         text=None if said is None else _text(said),
         values=_numbers(found.get("values", []), MOST_VALUES),
         norm=None if found.get("norm") is None else _numbers([found["norm"]], 1)[0],

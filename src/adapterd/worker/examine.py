@@ -23,8 +23,8 @@ from adapterd.worker.structure import Structure
 from adapterd.worker.tokenizers import Tokenizers
 from adapterd.worker.versions import VERSIONS
 
-_SPOT = 2
-"""Examples on which passes are repeated."""
+_SPOT, _SPOT_TOKENS = 1, 16
+"""Examples, and tokens of each, on which passes are repeated."""
 _NEAR = 4
 """Outputs that move by less than this many steps of their type may be noise: then the null adapter is asked."""
 
@@ -97,7 +97,7 @@ def _batches(case: Case, tokenizers: Tokenizers) -> tuple[Batch, Batch]:
     leading = (*wanted.invocation, *sorted(attach.trained_tokens(case.config)))
     case.prompts = golden.prompts(own.tokenizer or of_base.tokenizer, max(base.rows, 1), leading=leading)
     tokenizer, examples = own.tokenizer or of_base.tokenizer, request.examples or BUILT_IN
-    some = replace(wanted, trained=())
+    some = replace(wanted, trained=(), tokens=min(request.tokens, _SPOT_TOKENS))
     return (
         batch_for(base.model, tokenizer, examples, wanted),
         batch_for(base.model, tokenizer, examples[:_SPOT], some),
