@@ -148,7 +148,7 @@ def _unnumbered(facts: Facts) -> str:
 
 def _resized(facts: Facts) -> str:
     """Rows of LoRA's embeddings, where they are not as many as the base model has."""
-    rows = {t.shape[1] for t in facts.tensors if "lora_embedding_A" in t.name and len(t.shape) == 2}  # noqa: PLR2004
+    rows = {t.shape[1] for t in facts.tensors if "lora_embedding_A" in t.name and len(t.shape) == 2}  # noqa: PLR2004 - a matrix
     return ", ".join(map(str, sorted(rows - {facts.vocabulary}))) if facts.vocabulary else ""
 
 

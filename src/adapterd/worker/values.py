@@ -94,7 +94,7 @@ def partial_rows(weights: Weights) -> tuple[int, int, int] | None:
     With n ranks, rows are dealt out in chunks of ceil(rows / n); a rank's part is one chunk, at the same place in
     every module. A module alone may have rows that are rightly zero; the same share in nearly all is no chance.
     """
-    seconds = [t for t in weights.tensors.values() if _SECOND_FACTOR.search(t.name) and len(t.shape) == 2]  # noqa: PLR2004
+    seconds = [t for t in weights.tensors.values() if _SECOND_FACTOR.search(t.name) and len(t.shape) == 2]  # noqa: PLR2004 - a matrix
     shares = Counter(share for tensor in seconds for share in _shares(tensor, weights.bytes_of(tensor)))
     count = max(shares.values(), default=0)
     if count < _LEAST or count < 0.9 * len(seconds):
