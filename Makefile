@@ -11,10 +11,10 @@ export OMP_NUM_THREADS ?= 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test lint fix types pytest faults e2e bench docs clean help
+.PHONY: setup demo test lint fix types pytest faults crash sweep hub-faults writers fuzz soak e2e bench docs clean help
 
 help: ## Say what there is
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 setup: $(READY) ## Make .venv with everything that demo and tests need
 
@@ -52,6 +52,27 @@ e2e: $(READY) ## The same with SmolLM2-135M, real text, Trainer and TRL's SFTTra
 
 faults: $(READY) ## Break adapters in every way known, and say which the validator catches
 	PYTHONPATH=tests $(BIN)/python -m corpus $(ARGS)
+
+N ?=
+DURABILITY = PYTHONPATH=tests $(BIN)/python -m durability
+
+crash: $(READY) ## Kill daemon, worker and Hub N times while adapters are written (N=200), then audit everything
+	$(DURABILITY).crash $(N) $(ARGS)
+
+sweep: $(READY) ## SIGKILL, ENOSPC and EIO at every mutating system call of one publish (needs strace)
+	$(DURABILITY).sweep $(ARGS)
+
+hub-faults: $(READY) ## Every fault of the Hub: published or stalled, and how soon it recovers
+	$(DURABILITY).hub_faults $(ARGS)
+
+writers: $(READY) ## N random writers (N=1000): slow, in place, renaming, rotating, silent
+	$(DURABILITY).writers $(N) $(ARGS)
+
+fuzz: $(READY) ## Feed nonsense to every parser for N seconds each (N=60)
+	$(DURABILITY).fuzz $(N) $(ARGS)
+
+soak: $(READY) ## A month on an injected clock, N versions (N=10000): memory, file handles, database
+	$(DURABILITY).soak $(N) $(ARGS)
 
 bench: $(READY) ## Measure what the README states
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt gguf

@@ -34,6 +34,7 @@ from adapterd.reconcile import LINE
 from adapterd.sdnotify import Notifier
 from adapterd.steps.host import Host
 from adapterd.steps.validate import examples_of, policy_of, root_of
+from adapterd.upkeep import CHORES, Upkeep
 from adapterd.wakeups import Calendar, Wake, Watcher
 
 log = logs.get_logger(__name__)
@@ -62,7 +63,7 @@ class Daemon:
             time.monotonic,
             stale_after=4 * host.config.schedule.scan + 60,
         )
-        self._wakes = {name: Wake() for name in ("intake", "validate", "publish", "exports")}
+        self._wakes = {name: Wake() for name in ("intake", "validate", "publish", "exports", "upkeep")}
         self._main = Wake()
         self._watcher = Watcher(self._wakes["intake"])
         self._calendar = Calendar()
@@ -70,11 +71,13 @@ class Daemon:
         self._validate = Steps(self.host, self.health, LINE[0], self._wakes["publish"])
         self._publish = Steps(self.host, self.health, LINE[1], self._wakes["exports"])
         self._exports = Exports(self.host, self.health)
+        self._upkeep = Upkeep(self.host, self.health)
         turns = {
             "intake": self._take_in,
             "validate": self._validate.turn,
             "publish": self._publish.turn,
             "exports": self._exports.turn,
+            "upkeep": self._upkeep.turn,
         }
         rests = {"intake": lambda: self.intake.rest}
         self._lanes = [
@@ -105,7 +108,7 @@ class Daemon:
         self._look_for_token()
         self._serve()
         self._calendar.start()
-        self._calendar.at(self._host.config.schedule.reconcile, self._afresh, "reconcile")
+        self._set_calendar()
         for lane in self._lanes:
             lane.start()
         self.health.ready = True
@@ -117,6 +120,16 @@ class Daemon:
             endpoint=self._host.config.hub.endpoint,
             namespace=self._host.config.hub.namespace,
         )
+
+    def _set_calendar(self) -> None:
+        schedule = self._host.config.schedule
+        self._calendar.at(schedule.reconcile, self._afresh, "reconcile")
+        for chore in CHORES:
+            self._calendar.at(getattr(schedule, chore), partial(self._ask_for_chore, chore), chore)
+
+    def _ask_for_chore(self, chore: str) -> None:
+        self._upkeep.ask(chore)
+        self._wakes["upkeep"].set()
 
     def _look_for_token(self) -> None:
         """Say early that there is no token; where there is one, let go of what stalled for want of a good one."""
@@ -240,7 +253,7 @@ class Daemon:
         if self._host.validator is not old.validator:
             old.validator.close()
         logs.configure(config.log.level, config.log.format)
-        self._calendar.at(config.schedule.reconcile, self._afresh, "reconcile")
+        self._set_calendar()
 
     def _ask_for_token_again(self) -> None:
         """A person who sets something going may have given another token meanwhile."""
@@ -297,7 +310,7 @@ class Daemon:
         """Finish or give back what is in hand, within `STOP_SECONDS`."""
         self._notify.stopping()
         log.info("daemon_stopping")
-        for part in (self.intake, self._validate, self._publish, self._exports):
+        for part in (self.intake, self._validate, self._publish, self._exports, self._upkeep):
             part.stopping.set()
         for lane in self._lanes:
             lane.stop()

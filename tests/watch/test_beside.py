@@ -3,7 +3,7 @@
 import sys
 
 from helpers.adapters import write_adapter
-from watch.conftest import Site
+from helpers.sites import Site
 
 
 def test_a_command_is_not_kept_by_what_others_left_half_way(site: Site) -> None:

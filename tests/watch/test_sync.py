@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from helpers.adapters import write_adapter
-from watch.conftest import Daemon, Site, until
+from helpers.sites import Daemon, Site, until
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess

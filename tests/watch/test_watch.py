@@ -15,9 +15,9 @@ from adapterd.core.version import AdapterVersion
 from adapterd.registry import open_reader
 from helpers.adapters import write_adapter
 from helpers.hosts import NAMESPACE, World
+from helpers.sites import Daemon, Site, get, until
 from publishing.conftest import stage
 from publishing.test_refusals import drive_only_validation
-from watch.conftest import Daemon, Site, get, until
 
 Watch = Callable[..., Daemon]
 

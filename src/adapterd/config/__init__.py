@@ -2,6 +2,8 @@
 
 from adapterd.config.documents import example, json_schema, reference
 from adapterd.config.errors import ConfigError, LabelsError, Problem
+from adapterd.config.hub import Budget, Hub
+from adapterd.config.keeping import HubRetention, Registry, Retention, Spool
 from adapterd.config.labels import BaseLabel, Expectation, Labels, read_labels
 from adapterd.config.layout import Places, places
 from adapterd.config.load import load, parse
@@ -9,13 +11,10 @@ from adapterd.config.model import (
     BaseModelEntry,
     Channel,
     Config,
-    Hub,
     Log,
-    Registry,
     Root,
     Schedule,
     Settle,
-    Spool,
     Status,
 )
 from adapterd.config.rules import Gate, Limits, Validation
@@ -25,12 +24,14 @@ from adapterd.config.units import format_duration, format_size, parse_duration, 
 __all__ = [
     "BaseLabel",
     "BaseModelEntry",
+    "Budget",
     "Channel",
     "Config",
     "ConfigError",
     "Expectation",
     "Gate",
     "Hub",
+    "HubRetention",
     "Labels",
     "LabelsError",
     "Limits",
@@ -38,6 +39,7 @@ __all__ = [
     "Places",
     "Problem",
     "Registry",
+    "Retention",
     "Root",
     "Schedule",
     "Settle",

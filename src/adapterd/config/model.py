@@ -11,63 +11,22 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
 from adapterd.config import checks
+from adapterd.config.hub import Hub
+from adapterd.config.keeping import Registry, Retention, Spool
 from adapterd.config.kinds import (
     AbsolutePath,
     AutoBool,
     Commit,
     Crontab,
     Duration,
-    HubName,
     Kind,
     Listen,
-    ProxyUrl,
     RepoId,
     Size,
     Template,
-    Url,
 )
 from adapterd.config.rules import DType, Validation
 from adapterd.config.section import Section
-
-
-class Hub(Section):
-    """Where versions are published, and as whom. The token never stands in this file."""
-
-    namespace: HubName = Field(description="User or organisation whose repos the adapters become.")
-    endpoint: Url = Field(
-        default="https://huggingface.co",
-        description="Address of the Hub; another one for a mirror or the embedded Hub.",
-    )
-    token_file: AbsolutePath | None = Field(
-        default=None,
-        description="File with the token, readable by this user only. Without it: the systemd credential"
-        " `hf_token`, HF_TOKEN, HF_TOKEN_PATH, then the files of `hf auth login`.",
-        examples=["~/.config/adapterd/token"],
-    )
-    private: bool = Field(
-        default=True, description="Create repos as private. A repo's visibility is never changed later."
-    )
-    create_repos: bool = Field(
-        default=True, description="Create the repo of a new adapter; with false, a person creates each one."
-    )
-    xet: AutoBool = Field(
-        default="auto",
-        description="Transfer weights through xet; auto: only with the default endpoint and without `ca_file`.",
-    )
-    proxy: ProxyUrl | None = Field(
-        default=None, description="Proxy for all Hub calls; one with credentials goes into HTTPS_PROXY instead."
-    )
-    ca_file: AbsolutePath | None = Field(
-        default=None,
-        description="Certificates (PEM) to trust instead of the built-in ones.",
-        examples=["/etc/ssl/certs/company.pem"],
-    )
-    deadline: Duration = Field(default=600.0, gt=0, description="Longest time that one Hub call may take.")
-    index_repo: HubName | None = Field(
-        default=None,
-        description="Repo in the namespace that carries the public index; none: the index stays a local file.",
-        examples=["adapterd-index"],
-    )
 
 
 class Root(Section):
@@ -222,6 +181,13 @@ class Schedule(Section):
     reconcile: Crontab = Field(
         default="*/15 * * * *", description="When channels and index are compared with the Hub again; weekdays by name."
     )
+    retention: Crontab = Field(
+        default="41 * * * *",
+        description="When the spool is tidied, old events are compacted and the registry is copied.",
+    )
+    audit: Crontab = Field(
+        default="23 3 * * *", description="When Hub, manifests, registry and index are compared with each other."
+    )
     attempts: int = Field(default=100, ge=1, le=1000, description="Transient failures after which a version stalls.")
     backoff: Duration = Field(default=10.0, gt=0, description="Wait after the first transient failure; it doubles.")
     backoff_max: Duration = Field(default=900.0, gt=0, description="Longest wait between two attempts.")
@@ -232,24 +198,6 @@ class Schedule(Section):
         """Refuse a first wait that is longer than the longest."""
         checks.backoff_order(self.backoff, self.backoff_max)
         return self
-
-
-class Registry(Section):
-    """The durable record of all versions."""
-
-    path: AbsolutePath | None = Field(
-        default=None,
-        description="SQLite file, never on a network file system; none: registry.db in the state directory.",
-        examples=["/var/lib/adapterd/registry.db"],
-    )
-
-
-class Spool(Section):
-    """Where the frozen copies lie until they are published."""
-
-    path: AbsolutePath | None = Field(
-        default=None, description="Folder; none: spool in the state directory.", examples=["/var/lib/adapterd/spool"]
-    )
 
 
 class Status(Section):
@@ -299,6 +247,7 @@ class Config(Section):
     schedule: Schedule = Field(default=Schedule(), description=Schedule.__doc__)
     registry: Registry = Field(default=Registry(), description=Registry.__doc__)
     spool: Spool = Field(default=Spool(), description=Spool.__doc__)
+    retention: Retention = Field(default=Retention(), description=Retention.__doc__)
     status: Status = Field(default=Status(), description=Status.__doc__)
     log: Log = Field(default=Log(), description=Log.__doc__)
     state_dir: AbsolutePath | None = Field(

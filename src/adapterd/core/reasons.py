@@ -153,6 +153,18 @@ TABLE: tuple[Entry, ...] = (
     Entry(
         "attempts_exhausted", "publish", _S, "it failed too often; see `adapterd show`, then `adapterd retry`"
     ),
+    Entry("spool_quota", "settle", _T, "spool.max_size is reached; it goes on when published snapshots are tidied away: `adapterd prune`, or raise it"),
+    Entry("budget_spent", "publish", _T, "what hub.budget or the Hub's own window allows is used up; it goes on when the window opens"),
+    Entry("hub_paused", "publish", _T, "the Hub failed several times in a row; after a pause one version tries it, and the others follow"),
+    Entry("version_erased", "channel", _W, "this version was erased on request; its number is never used again"),
+    # audit
+    Entry("tag_missing", "audit", _W, "a published version's tag is gone from the Hub; put it back on the commit named here, or `adapterd erase` the version"),
+    Entry("tag_moved", "audit", _W, "a version's tag names another commit than was published: whoever pins it gets other bytes; move it back"),
+    Entry("manifest_differs", "audit", _W, "the manifest under the tag is not about this version, or lists other bytes than lie there"),
+    Entry("version_unknown", "audit", _W, "the Hub holds a version that the registry does not know; another publisher's, or from before the registry was lost: `adapterd registry rebuild`"),
+    Entry("index_differs", "audit", _W, "the index says something else than Hub and registry; the next export writes it anew"),
+    Entry("standing_differs", "audit", _W, "holds, yanks or erasures on the Hub are not what the registry last saw; they are read anew at the next publish"),
+    Entry("snapshot_missing", "audit", _W, "a version that is not published has no whole snapshot in the spool: `adapterd sync DIR` takes it anew"),
     Entry("bug", "any", _S, "this is a fault of adapterd; report it with the log, then `adapterd retry`"),
 )
 # fmt: on

@@ -6,7 +6,7 @@ comes out as one of the port's errors, by `hub.errors`.
 
 import hashlib
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from importlib.metadata import version
@@ -184,6 +184,24 @@ class HubClient:
         """Tag the commit."""
         with self._call(f"creating the tag {tag} of {repo}", effect="/tag/"):
             self._api.create_tag(repo, tag=tag, revision=commit)
+
+    def delete_tag(self, repo: str, tag: str) -> None:
+        """Remove the tag; the commit stays."""
+        with self._call(f"deleting the tag {tag} of {repo}"):
+            self._api.delete_tag(repo, tag=tag)
+
+    def lfs_files(self, repo: str) -> Mapping[str, int]:
+        """Every large object of the repo that is not deleted: sha256 to size in bytes."""
+        with self._call(f"listing the large files of {repo}"):
+            return {file.oid: file.size for file in self._api.list_lfs_files(repo)}
+
+    def delete_lfs(self, repo: str, digests: Collection[str]) -> None:
+        """Delete large objects for good, by sha256; commits that name them stay."""
+        with self._call(f"deleting {len(digests)} large files of {repo} for good"):
+            wanted = [file for file in self._api.list_lfs_files(repo) if file.oid in digests]
+            if wanted:
+                # By default the library has the Hub rewrite every commit.
+                self._api.permanently_delete_lfs_files(repo, wanted, rewrite_history=False)
 
     def check_card(self, text: str) -> None:
         """Raise Denied where the Hub would refuse this model card's metadata."""

@@ -19,7 +19,18 @@ from adapterd.ports.errors import (
     WorkerDied,
 )
 from adapterd.ports.gates import GateAnswer, GateRequest, Gates
-from adapterd.ports.hub import AddBytes, AddFile, CopyFrom, Delete, Hub, Operation, Refs, RemoteCommit, RemoteFile
+from adapterd.ports.hub import (
+    AddBytes,
+    AddFile,
+    CopyFrom,
+    Delete,
+    Hub,
+    Operation,
+    Pause,
+    Refs,
+    RemoteCommit,
+    RemoteFile,
+)
 from adapterd.ports.registry import (
     AdapterRecord,
     ChannelRecord,
@@ -63,6 +74,7 @@ __all__ = [
     "NotFound",
     "Observation",
     "Operation",
+    "Pause",
     "ProbeRequest",
     "ProbeResult",
     "Refs",

@@ -1,6 +1,6 @@
 """The Hub port: a Hugging Face Hub, as a publisher and a deployer need it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,6 +60,15 @@ class Delete:
     """Remove `path`."""
 
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why calls must wait, and until when (seconds since the epoch); `code` is a reason's."""
+
+    until: float
+    code: str
+    message: str
 
 
 Operation = AddBytes | AddFile | CopyFrom | Delete
@@ -122,6 +131,18 @@ class Hub(Protocol):
 
     def create_tag(self, repo: str, tag: str, commit: str) -> None:
         """Tag the commit. Conflict where the tag exists already, whatever commit it names."""
+        ...
+
+    def delete_tag(self, repo: str, tag: str) -> None:
+        """Remove the tag; the commit stays. NotFound where there is none."""
+        ...
+
+    def lfs_files(self, repo: str) -> Mapping[str, int]:
+        """Every large object of the repo that is not deleted: sha256 to size in bytes."""
+        ...
+
+    def delete_lfs(self, repo: str, digests: Collection[str]) -> None:
+        """Delete large objects for good, by sha256. History is not rewritten: commits that name them stay."""
         ...
 
     def check_card(self, text: str) -> None:
