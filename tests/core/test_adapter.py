@@ -125,6 +125,7 @@ def test_config_is_parsed_with_its_byte_order_mark() -> None:
         (b'{"peft_type": "LORA", "base_model_name_or_path": ["x"]}', "is a list"),
         (b'{"peft_type": "LORA", "lora_alpha": NaN}', "NaN is no number"),
         (b'{"peft_type": "LORA", "lora_alpha": -Infinity}', "Infinity is no number"),
+        (b'{"peft_type": "LORA", "lora_alpha": 1e999}', "1e999 is too large a number"),
         (b'{"peft_type": "LORA", "revision": "\\ud800"}', "half a character"),
         (b'{"peft_type": "LORA", "x": ' + b"[" * 60 + b"]" * 60 + b"}", "nests more"),
         (b" " * (ad.MAX_CONFIG_BYTES + 1), "bytes"),

@@ -162,7 +162,7 @@ def parse_config(data: bytes) -> AdapterConfig:
     if len(data) > MAX_CONFIG_BYTES:
         raise BadConfigError(f"{CONFIG} has {len(data)} bytes; more than {MAX_CONFIG_BYTES} is no configuration")
     try:
-        fields = json.loads(data.decode("utf-8-sig"), parse_constant=_no_number)
+        fields = json.loads(data.decode("utf-8-sig"), parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BadConfigError(f"{CONFIG} is not JSON: {error or type(error).__name__}") from error
     if not isinstance(fields, dict):
@@ -183,6 +183,13 @@ def parse_config(data: bytes) -> AdapterConfig:
 def _no_number(name: str) -> Any:  # noqa: ANN401 - the signature of json's parse_constant
     """Python reads NaN and Infinity, which no JSON has: PEFT would take them for an alpha."""
     raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    """Python reads 1e999 as Infinity, which would be written out again as what no JSON has."""
+    if math.isinf(value := float(text)):
+        raise ValueError(f"{text[:20]} is too large a number")
+    return value
 
 
 def _depth(value: object) -> int:
