@@ -21,7 +21,7 @@ BOMBS = (
     b"18446744073709551615",
     b"\xff" * 8,
 )
-ODD_VALUES = (
+ODD_VALUES: tuple[object, ...] = (
     None,
     True,
     False,

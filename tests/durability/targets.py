@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from adapterd.config import ConfigError, LabelsError, example, parse, read_labels
-from adapterd.config.source import Problem, decode
+from adapterd.config.errors import Problem
+from adapterd.config.source import decode
 from adapterd.control import wire as control
 from adapterd.core import adapter as ad
 from adapterd.core import channels, golden, index, naming

@@ -12,12 +12,9 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adapterd.core.quantized import upstream
-
-if TYPE_CHECKING:
-    from mmap import mmap
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -58,7 +55,6 @@ _FULL_MODEL = re.compile(r"(?:model|pytorch_model)(?:-\d{5}-of-\d{5})?\.(?:safet
 _SHARDED = re.compile(r"pytorch_model_fsdp_\d+|global_step\d+|.*_model_states\.pt|.*\.distcp|__\d+_\d+\.distcp")
 # These hold sets, which PEFT writes in hash order.
 _SETS = ("target_modules", "exclude_modules", "modules_to_save", "layers_pattern", "target_parameters")
-_TOKEN = re.compile(rb"(?<![A-Za-z0-9_])hf_[A-Za-z0-9]{34}(?![A-Za-z0-9_])")
 _NOT_IDENTITY = ("base_model_name_or_path", "peft_version", "inference_mode")
 
 
@@ -380,8 +376,3 @@ def nature(entries: Iterable[Entry], *, pickles: bool = False) -> Nature:
         (True, "no_adapter", f"neither {CONFIG} nor {WEIGHTS} is there"),
     )
     return next(Nature(code, message) for holds, code, message in cases if holds)
-
-
-def secret_in(data: "bytes | mmap") -> str:
-    """The kind of secret that a text file's bytes hold, or an empty string; the secret itself is never repeated."""
-    return "a Hugging Face token" if _TOKEN.search(data) else ""
