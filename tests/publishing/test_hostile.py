@@ -112,10 +112,7 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "config-infinite": (_config_is(b'{"peft_type": "LORA", "r": 1e999}'), "bad_config"),
     "config-binary": (_config_is(bytes(range(256))), "bad_config"),
     "config-list": (_config_is(b"[]"), "bad_config"),
-    "config-link": (
-        lambda f: (write_adapter(f), (f / ad.CONFIG).unlink(), _link_outside(f / ad.CONFIG)),
-        "not_regular",
-    ),
+    "config-link": (_linked_config, "not_regular"),
     "secret": (_with("tokenizer_config.json", json.dumps({"auth": TOKEN}).encode()), "leaks_secret"),
     "labels-bomb": (_with(ad.LABELS, b"a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n"), "bad_labels"),
     "labels-object": (_with(ad.LABELS, b"notes: !!python/object/apply:os.system ['touch pwned']\n"), "bad_labels"),
