@@ -5,6 +5,7 @@
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--keep", type=Path, help="work in this folder, and leave it for a look")
     given = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing is left running
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="adapterd-crash-") as made:
         home = given.keep or Path(made)

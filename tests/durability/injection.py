@@ -9,6 +9,7 @@ import os
 import re
 import select
 import shutil
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -58,16 +59,16 @@ class Ended:
 def apart(work: Callable[[], object], log: Path, trace: Sequence[str] = (), out: Path | None = None) -> Ended:
     """Run a function in a forked process, under strace where `trace` gives its options; its output goes to `log`."""
     go, ready = os.pipe()
-    answer, given = os.pipe()
+    answer, given = socket.socketpair()  # a write to a pipe would be one more call to inject
     pid = os.fork()
     if pid == 0:
-        _child(work, log, go, given, (ready, answer))
+        _child(work, log, go, given, ready)
     os.close(go)
-    os.close(given)
+    given.close()
     tracer = _attached(pid, trace, out) if out is not None else None
     os.write(ready, b"!")
     os.close(ready)
-    with os.fdopen(answer, "rb") as file:
+    with answer, answer.makefile("rb") as file:
         said = file.read()
     _, status = os.waitpid(pid, 0)
     if tracer is not None:
@@ -78,20 +79,18 @@ def apart(work: Callable[[], object], log: Path, trace: Sequence[str] = (), out:
     return Ended(value, os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, injected)
 
 
-def _child(work: Callable[[], object], log: Path, go: int, given: int, others: Sequence[int]) -> None:
+def _child(work: Callable[[], object], log: Path, go: int, given: socket.socket, ready: int) -> None:
     """Wait for the word, work, answer, and be gone: nothing of the parent's is cleaned up here."""
     code = 1
     try:
-        for descriptor in others:
-            os.close(descriptor)
+        os.close(ready)
         ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _ANYBODY, 0, 0, 0)
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(out, 1)
         os.dup2(out, 2)
         os.read(go, 1)
         value = work()
-        with os.fdopen(given, "wb") as file:
-            file.write(json.dumps(value).encode())
+        given.sendall(json.dumps(value).encode())
         code = 0
     except BaseException:  # noqa: BLE001 - the parent reads it in the log
         sys.excepthook(*sys.exc_info())

@@ -57,6 +57,7 @@ class Ground:
     complaints: list[str] = field(default_factory=list)
     asked: int = 0
     lives: int = 0
+    backlog: int = BACKLOG
 
     def __post_init__(self) -> None:
         """Name everything; nothing runs yet."""
@@ -104,7 +105,7 @@ class Ground:
         if self.daemon.process.poll() is not None:
             self.complaints.append(f"the daemon ended by itself: {self.daemon.said()[-400:]}")
             self.restart()
-        while self.asked - self.done() < BACKLOG:
+        while self.asked - self.done() < self.backlog:
             self.writer.ask()
             self.asked += 1
         self._set_going()
@@ -190,10 +191,11 @@ class Ground:
 class Killer:
     """Kills one after the other, each at a moment of its own."""
 
-    def __init__(self, ground: Ground, dice: random.Random) -> None:
-        """The dice decide what dies, and when."""
+    def __init__(self, ground: Ground, dice: random.Random, longest: float = LONGEST) -> None:
+        """The dice decide what dies, and when; no moment is waited for longer than `longest`."""
         self.ground = ground
         self.dice = dice
+        self._longest = longest
         self.kills: Counter[str] = Counter()
         self.moments: Counter[str] = Counter()
 
@@ -219,11 +221,11 @@ class Killer:
 
     def _worker(self) -> None:
         """Kill the worker while it loads, or later; a daemon that has none gets something to do."""
-        deadline = time.monotonic() + 4 * LONGEST
+        deadline = time.monotonic() + 4 * self._longest
         while (pid := worker_of(self.ground.daemon.process.pid)) is None and time.monotonic() < deadline:
             self.ground.ask()
             self._pause(0.1)
-        self._pause(self.dice.uniform(0.0, 6.0))
+        self._pause(self.dice.uniform(0.0, 2 * self._longest / 3))
         pid = worker_of(self.ground.daemon.process.pid) or pid
         if pid is not None:
             with suppress(ProcessLookupError):
@@ -238,9 +240,9 @@ class Killer:
             self._pause(self.dice.uniform(0.0, 1.5))
             return "a random moment soon after the last"
         if moment == "any":
-            self._pause(self.dice.uniform(0.0, LONGEST / 2))
+            self._pause(self.dice.uniform(0.0, self._longest / 2))
             return "a random moment"
-        log, deadline = self.ground.daemon.log, time.monotonic() + LONGEST
+        log, deadline = self.ground.daemon.log, time.monotonic() + self._longest
         with log.open() as tail:
             tail.seek(0, os.SEEK_END)
             while time.monotonic() < deadline:

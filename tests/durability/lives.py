@@ -6,8 +6,7 @@ The parts are the real ones; only the verdict is given, and the clock runs as fa
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,30 +94,34 @@ class Place:
 
 def start(place: Place) -> str:
     """Start and end."""
-    with _host(place):
-        return "started"
+    return _life(place, lambda _: "started")
 
 
 def publish(place: Place) -> str:
     """Start, and turn the lanes until nothing moves; how it ended: done, stalled or waits."""
-    with _host(place) as host:
-        return _turned(host)
+    return _life(place, _turned)
 
 
 def retry(place: Place) -> str:
     """Do what a person does once the hint was followed, `adapterd retry --all`, and go on."""
-    with _host(place) as host:
+
+    def go_on(host: Host) -> str:
         operate.retry(host, "--all", "tester", "")
         return _turned(host)
 
+    return _life(place, go_on)
 
-@contextmanager
-def _host(place: Place) -> Iterator[Host]:
+
+def _life(place: Place, lived: Callable[[Host], str]) -> str:
+    """As `adapterd watch` starts and ends: an error that it knows is one line and an exit code, and it is started again."""
     log.configure("info", "json")
     clock = Clock(time.time())
-    with opened(place.config) as host:
-        operate.stage_again(host)
-        yield replace(host, validator=GivenValidator(), clock=clock, monotonic=clock)
+    try:
+        with opened(place.config) as host:
+            operate.stage_again(host)
+            return lived(replace(host, validator=GivenValidator(), clock=clock, monotonic=clock))
+    except AdapterdError as error:
+        return f"ended: {error.message}"
 
 
 def _turned(host: Host) -> str:

@@ -7,6 +7,8 @@ call injected, live again without, audit. Exit 1 unless nothing is lost, duplica
 import argparse
 import json
 import os
+import random
+import signal
 import sys
 import tempfile
 import time
@@ -36,6 +38,10 @@ class Case:
     scene: str
     kind: str
     spot: Spot
+
+    def __str__(self) -> str:
+        """As `--only` takes it."""
+        return f"{self.scene}/{self.kind}/{self.spot.call}/{self.spot.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ class Sweeper:
         place.renew(used=case.scene == "publish")
         what = injection.injecting(case.spot, KINDS[case.kind], onwards=case.kind == "full")
         first = injection.apart(lambda: SCENES[case.scene](place), self.log, what, out)
-        ended = "killed" if first.signal else str(first.value or "refused to go on")
+        ended = "killed" if first.signal else str(first.value or "a traceback")
         second = str(self._apart(lambda: lives.publish(place)))
         asked = second != "done"
         if asked:
@@ -101,6 +107,8 @@ class Sweeper:
         found = self._apart(lambda: lives.audit(place))
         assert isinstance(found, dict), f"no audit of {case}; see {self.log}"
         said = [line for lines in found.values() for line in lines]
+        if ended == "a traceback" or ended.startswith("stalled bug"):
+            said.append("an error that nobody foresaw")
         if asked and case.kind == "killed":
             said.append(f"a kill left what a person must set going: {second}")
         if asked and third != "done":
@@ -115,6 +123,7 @@ def _shared(home: Path, endpoint: str, cases: Sequence[Case], jobs: int, tell: C
         if (pid := os.fork()) == 0:
             code = 1
             try:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 sweeper = Sweeper(home / f"job{job}", endpoint)
                 with (home / f"results{job}").open("w") as out:
                     for number, case in enumerate(cases[job::jobs], start=1):
@@ -157,6 +166,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=1, help="only every K-th place")
     parser.add_argument("--most", type=int, default=0, help="at most so many places of each kind and scene")
+    parser.add_argument("--only", nargs="*", help="these places: SCENE/KIND/CALL/NUMBER")
     parser.add_argument("--all", action="store_true", help="a full disk from every place on, too")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
     parser.add_argument("--keep", type=Path, help="work in this folder, and leave it for a look")
@@ -164,6 +174,7 @@ def main(arguments: Sequence[str]) -> int:
     if why := injection.missing():
         sys.stderr.write(f"system calls cannot be injected: {why}\n")
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing is left running
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="adapterd-sweep-") as made:
         home = given.keep or Path(made)
@@ -173,6 +184,9 @@ def main(arguments: Sequence[str]) -> int:
             hub.start()
             every = Sweeper(home / "record", hub.endpoint).cases()
             cases = _thinned(every, given.each, given.most, 1 if given.all else FULL_EACH)
+            if given.only:
+                cases = [case for case in every if str(case) in given.only]
+            random.Random(1).shuffle(cases)  # noqa: S311 - so that a sweep that is cut short saw something of everything
 
             def tell(number: int) -> None:
                 if number % 100 == 0:
@@ -203,8 +217,7 @@ def _table(every: Sequence[Case], results: Sequence[Result]) -> str:
         lines.append(row(scene, f"{kind} {call}", len(there), len(mine), len(whole) - asked, asked, *counts))
     missed = Counter(r.case.kind for r in results if not r.reached)
     lines += [f"{count} lives ended before their place: {kind}\n" for kind, count in missed.items()]
-    said = Counter((r.case.kind, r.case.scene, r.case.spot.call, line, r.ended[:160]) for r in results for line in r.said)
-    lines += [f"! {kind} at {call} of {scene} ({ended}): {line}\n" for kind, scene, call, line, ended in said]
+    lines += [f"! {r.case} ({r.ended[:160]}): {line}\n" for r in results for line in r.said]
     return "".join(lines)
 
 

@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -62,7 +63,8 @@ class Writer:
         """Start it; it writes nothing yet."""
         self.path = path
         command = [sys.executable, "-m", "durability.writing", str(train), str(path), str(seed)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, env=environ)
 
     def ask(self) -> None:
         """Have one more directory written."""
@@ -83,8 +85,9 @@ def main(arguments: Sequence[str]) -> None:
     with path.open("a") as notes:
         for _, (written, data) in zip(sys.stdin, plan(seed), strict=False):
             labels = train / written.path.partition("/")[0] / "adapterd.yaml"
-            labels.parent.mkdir(parents=True, exist_ok=True)
-            labels.write_text(f"adapter: {written.adapter}\n")
+            if not labels.exists():  # at the start of a run, as a training script does
+                labels.parent.mkdir(parents=True, exist_ok=True)
+                labels.write_text(f"adapter: {written.adapter}\n")
             wares.write(train / written.path, data)
             notes.write(json.dumps(asdict(written)) + "\n")
             notes.flush()

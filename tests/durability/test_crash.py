@@ -1,0 +1,24 @@
+"""The real daemon, its worker and the real Hub are killed while adapters are written; nothing is lost, nothing twice."""
+
+import random
+from pathlib import Path
+
+from durability import wares
+from durability.killing import KINDS, Ground, Killer
+
+
+def test_whatever_is_killed_every_version_is_published_once_and_whole(tmp_path: Path) -> None:
+    """One kill of each kind, then everything is held against what was written; a second daemon is refused meanwhile."""
+    wares.make_base(tmp_path / "base")
+    with Ground(tmp_path, seed=3, backlog=3) as ground:
+        ground.begin()
+        killer = Killer(ground, random.Random(3), longest=3.0)  # noqa: S311 - test data
+        for kind in KINDS:
+            killer.kill(kind)
+        assert ground.second_daemon()
+        ground.drain()
+        found = ground.audit()
+    assert dict(killer.kills) == dict.fromkeys(KINDS, 1)
+    assert found.books.clean, found.books
+    assert found.books.versions > 0
+    assert (found.differences, ground.complaints) == ((), [])
