@@ -1,4 +1,4 @@
-"""Kill the real daemon, its worker and the real Hub while adapters are written, then audit everything: `make crash N=200`.
+"""Kill the real daemon, its worker and the real Hub while adapters are written, then audit everything: `make crash`.
 
 `python -m durability.crash N [--seed SEED]`. Exit 1 unless nothing is lost, duplicated or wrong.
 """
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
             refused = ground.second_daemon()
             ground.drain()
             found = ground.audit()
-    rows = [(f"killed: {kind}", killer.kills[kind]) for kind in KINDS]
+    rows: list[tuple[str, object]] = [(f"killed: {kind}", killer.kills[kind]) for kind in KINDS]
     rows += [(f"  at {moment}", count) for moment, count in sorted(killer.moments.items())]
     rows += [
         ("directories written", found.written),

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 FILES = (
-    "write", "pwrite64", "writev", "pwritev", "fsync", "fdatasync", "rename", "renameat", "renameat2", "mkdir", "mkdirat",
-    "rmdir", "unlink", "unlinkat", "openat", "creat", "ftruncate", "fallocate", "chmod", "fchmod", "fchmodat", "link",
-    "linkat", "symlink", "symlinkat", "copy_file_range", "sendfile",
+    "write", "pwrite64", "writev", "pwritev", "fsync", "fdatasync", "rename", "renameat", "renameat2", "mkdir",
+    "mkdirat", "rmdir", "unlink", "unlinkat", "openat", "creat", "ftruncate", "fallocate", "chmod", "fchmod",
+    "fchmodat", "link", "linkat", "symlink", "symlinkat", "copy_file_range", "sendfile",
 )  # fmt: skip
 """System calls that change files."""
 NETWORK = ("connect", "sendto", "sendmsg", "sendmmsg", "shutdown")
@@ -123,7 +123,7 @@ def injecting(spot: Spot, what: str, *, onwards: bool) -> list[str]:
 
 
 def spots(record: Path) -> list[Spot]:
-    """Every spot of a recording, in order; an `openat` that makes nothing is none. Counted by thread, as strace does."""
+    """Every spot of a recording, in order, counted by thread as strace does; an `openat` that makes nothing is none."""
     counts: Counter[tuple[str, str]] = Counter()
     found: dict[Spot, None] = {}
     for line in record.read_text().splitlines():

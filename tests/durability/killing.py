@@ -30,8 +30,8 @@ MOMENTS = {"version_staged": 0.3, "version_moved": 0.5, "version_published": 0.4
 
 BACKLOG = 6
 """Directories that may be on their way while more are written."""
-LONGEST = 9.0
-"""Seconds after which a kill comes though its moment did not."""
+SHORTEST, LONGEST = 6.0, 20.0
+"""Bounds of the seconds after which a kill comes though its moment did not: half more than a first version takes here."""
 DRAIN = 300.0
 BLAMELESS = ("worker_out_of_memory", "worker_crashed")
 """Why a version may rightly wait for a person here: its worker was killed twice."""
@@ -58,6 +58,8 @@ class Ground:
     asked: int = 0
     lives: int = 0
     backlog: int = BACKLOG
+    pace: float = LONGEST
+    """Seconds from the first directory that is written to the first that is done."""
 
     def __post_init__(self) -> None:
         """Name everything; nothing runs yet."""
@@ -90,7 +92,10 @@ class Ground:
         until(lambda: self.site.states().get("legacy") == "baseline", "baseline")
         self.writer = Writer(self.home / "train", self.home / "journal", self.seed)
         self._ends.callback(self.writer.close)
+        began = time.monotonic()
         self.ask()
+        until(self.done, "the first directory is done", 10 * LONGEST)
+        self.pace = time.monotonic() - began
 
     def _started(self) -> Daemon:
         self.lives += 1
@@ -101,7 +106,7 @@ class Ground:
         self.daemon = self._started()
 
     def ask(self) -> None:
-        """Have as much written as may be on its way; set going, as a person would, what waits after two dead workers."""
+        """Have as much written as may be on its way; set going, as a person would, what two dead workers stalled."""
         if self.daemon.process.poll() is not None:
             self.complaints.append(f"the daemon ended by itself: {self.daemon.said()[-400:]}")
             self.restart()
@@ -126,7 +131,8 @@ class Ground:
         with suppress(RegistryError), open_reader(self.site.registry) as reader:
             stalled = [(v.label, v.reason, v.message) for v in reader.versions() if v.stalled]
             stalled += [(f"{c.adapter}@{c.channel}", c.reason, c.message) for c in reader.channels() if c.stalled]
-            stalled += [(f"{o.root}/{o.path}", o.reason, o.message) for o in reader.observations() if o.state == "stalled"]
+            seen = [o for o in reader.observations() if o.state == "stalled"]
+            stalled += [(f"{o.root}/{o.path}", o.reason, o.message) for o in seen]
             for label, why, message in stalled:
                 if why not in BLAMELESS and not any(label in said for said in self.complaints):
                     self.complaints.append(f"{label} stalled: {why}: {message}")
@@ -191,11 +197,11 @@ class Ground:
 class Killer:
     """Kills one after the other, each at a moment of its own."""
 
-    def __init__(self, ground: Ground, dice: random.Random, longest: float = LONGEST) -> None:
-        """The dice decide what dies, and when; no moment is waited for longer than `longest`."""
+    def __init__(self, ground: Ground, dice: random.Random, longest: float = 0.0) -> None:
+        """The dice decide what dies, and when; no moment is waited for longer than `longest`, if that is given."""
         self.ground = ground
         self.dice = dice
-        self._longest = longest
+        self._longest = longest or min(max(1.5 * ground.pace, SHORTEST), LONGEST)
         self.kills: Counter[str] = Counter()
         self.moments: Counter[str] = Counter()
 

@@ -1,4 +1,4 @@
-"""Hold what a publisher keeps for itself against the Hub: registry, index, channels, spool, audit log; and the Hub's own files."""
+"""Hold what a publisher keeps against the Hub: registry, index, channels, spool, audit log; and the Hub's own files."""
 
 import hashlib
 import json

@@ -113,7 +113,7 @@ def retry(place: Place) -> str:
 
 
 def _life(place: Place, lived: Callable[[Host], str]) -> str:
-    """As `adapterd watch` starts and ends: an error that it knows is one line and an exit code, and it is started again."""
+    """As `adapterd watch` starts and ends: an error that it knows is one line and an exit code."""
     log.configure("info", "json")
     clock = Clock(time.time())
     try:
@@ -145,7 +145,7 @@ def _safely(turn: Callable[[], object]) -> None:
     try:
         turn()
     except AdapterdError as error:
-        log.get_logger(__name__).error("lane_failed", message=error.message, hint=error.hint)  # noqa: TRY400 - as a lane
+        log.get_logger(__name__).error("lane_failed", message=error.message, hint=error.hint)
 
 
 def _end(host: Host) -> str:

@@ -1,7 +1,7 @@
 """Kill, or fail, every mutating system call of one start and one publish, one after another: `make sweep`.
 
-`python -m durability.sweep [--each K] [--most N] [--jobs J]`. Each place is a life of its own: begin anew, live with one
-call injected, live again without, audit. Exit 1 unless nothing is lost, duplicated or wrong; 2 where there is no strace.
+`python -m durability.sweep [--each K] [--most N] [--jobs J]`. Each place is a life of its own: begin anew, live with
+one call injected, live again without, audit. Exit 1 unless nothing is lost, duplicated or wrong; 2 without strace.
 """
 
 import argparse
@@ -26,7 +26,7 @@ KINDS = {"killed": "signal=SIGKILL", "ENOSPC": "error=ENOSPC", "EIO": "error=EIO
 """What is injected. The first three come once; a disk that is `full` is so from that call on."""
 SCENES: dict[str, Callable[[Place], str]] = {"publish": lives.publish, "start": lives.start}
 FULL_EACH = 5
-"""A full disk begins at every so-manieth place only, unless all are asked for: each of its lives covers those after it."""
+"""A full disk begins at every so-manieth place only, unless all are asked for: each covers the places after it."""
 GROWING = ("write", "pwrite64", "openat", "mkdir", "mkdirat", "ftruncate", "fallocate", "fsync", "fdatasync", "rename")
 """What a full disk refuses."""
 
@@ -86,7 +86,7 @@ class Sweeper:
             place.renew(used=scene == "publish")
             out = self.home / "record"
             ended = injection.apart(lambda: work(place), self.log, injection.recording(FILES + NETWORK), out)  # noqa: B023 - called at once
-            assert ended.value in ("done", "started"), f"{scene} without a fault ended with {ended.value}; see {self.log}"
+            assert ended.value in ("done", "started"), f"{scene} ended with {ended.value}; see {self.log}"
             spots = injection.spots(out)
             for kind in KINDS:
                 suited = {"killed": FILES + NETWORK, "full": GROWING}.get(kind, FILES)
@@ -113,7 +113,8 @@ class Sweeper:
             said.append(f"a kill left what a person must set going: {second}")
         if asked and third != "done":
             said.append(f"not done after retry: {third}")
-        return Result(case, ended, first.injected, asked, *(len(found[k]) for k in ("lost", "duplicated", "wrong")), tuple(said))  # fmt: skip
+        lost, duplicated, wrong = (len(found[name]) for name in ("lost", "duplicated", "wrong"))
+        return Result(case, ended, first.injected, asked, lost, duplicated, wrong, tuple(said))
 
 
 def _shared(home: Path, endpoint: str, cases: Sequence[Case], jobs: int, tell: Callable[[int], None]) -> list[Result]:
@@ -175,6 +176,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"system calls cannot be injected: {why}\n")
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing is left running
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # compiling is no part of a start, and happens only once
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="adapterd-sweep-") as made:
         home = given.keep or Path(made)

@@ -1,4 +1,4 @@
-"""The real daemon, its worker and the real Hub are killed while adapters are written; nothing is lost, nothing twice."""
+"""Daemon, worker and Hub are killed while adapters are written; nothing is lost, nothing is published twice."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a writer writes: adapters that plain PEFT would load into a tiny base, cheap to make, and some that are broken."""
+"""What a writer writes: adapters that plain PEFT loads into a tiny base, cheap to make, and some that are broken."""
 
 import json
 import math
