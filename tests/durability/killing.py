@@ -31,7 +31,7 @@ MOMENTS = {"version_staged": 0.3, "version_moved": 0.5, "version_published": 0.4
 BACKLOG = 6
 """Directories that may be on their way while more are written."""
 SHORTEST, LONGEST = 6.0, 20.0
-"""Bounds of the seconds after which a kill comes though its moment did not: half more than a first version takes here."""
+"""Bounds of the seconds after which a kill comes though its moment did not: half more than a version takes here."""
 DRAIN = 300.0
 BLAMELESS = ("worker_out_of_memory", "worker_crashed")
 """Why a version may rightly wait for a person here: its worker was killed twice."""
@@ -58,8 +58,8 @@ class Ground:
     asked: int = 0
     lives: int = 0
     backlog: int = BACKLOG
-    pace: float = LONGEST
-    """Seconds from the first directory that is written to the first that is done."""
+    pace: float = 0.0
+    """Seconds that a moment is waited for at most; 0: measured by the first directory that is written."""
 
     def __post_init__(self) -> None:
         """Name everything; nothing runs yet."""
@@ -94,8 +94,9 @@ class Ground:
         self._ends.callback(self.writer.close)
         began = time.monotonic()
         self.ask()
-        until(self.done, "the first directory is done", 10 * LONGEST)
-        self.pace = time.monotonic() - began
+        if not self.pace:
+            until(self.done, "the first directory is done", 10 * LONGEST)
+            self.pace = min(max(1.5 * (time.monotonic() - began), SHORTEST), LONGEST)
 
     def _started(self) -> Daemon:
         self.lives += 1
@@ -197,11 +198,10 @@ class Ground:
 class Killer:
     """Kills one after the other, each at a moment of its own."""
 
-    def __init__(self, ground: Ground, dice: random.Random, longest: float = 0.0) -> None:
-        """The dice decide what dies, and when; no moment is waited for longer than `longest`, if that is given."""
+    def __init__(self, ground: Ground, dice: random.Random) -> None:
+        """The dice decide what dies, and when."""
         self.ground = ground
         self.dice = dice
-        self._longest = longest or min(max(1.5 * ground.pace, SHORTEST), LONGEST)
         self.kills: Counter[str] = Counter()
         self.moments: Counter[str] = Counter()
 
@@ -227,11 +227,11 @@ class Killer:
 
     def _worker(self) -> None:
         """Kill the worker while it loads, or later; a daemon that has none gets something to do."""
-        deadline = time.monotonic() + 4 * self._longest
+        deadline = time.monotonic() + 4 * self.ground.pace
         while (pid := worker_of(self.ground.daemon.process.pid)) is None and time.monotonic() < deadline:
             self.ground.ask()
             self._pause(0.1)
-        self._pause(self.dice.uniform(0.0, 2 * self._longest / 3))
+        self._pause(self.dice.uniform(0.0, 2 * self.ground.pace / 3))
         pid = worker_of(self.ground.daemon.process.pid) or pid
         if pid is not None:
             with suppress(ProcessLookupError):
@@ -246,9 +246,9 @@ class Killer:
             self._pause(self.dice.uniform(0.0, 1.5))
             return "a random moment soon after the last"
         if moment == "any":
-            self._pause(self.dice.uniform(0.0, self._longest / 2))
+            self._pause(self.dice.uniform(0.0, self.ground.pace / 2))
             return "a random moment"
-        log, deadline = self.ground.daemon.log, time.monotonic() + self._longest
+        log, deadline = self.ground.daemon.log, time.monotonic() + self.ground.pace
         with log.open() as tail:
             tail.seek(0, os.SEEK_END)
             while time.monotonic() < deadline:

@@ -25,8 +25,9 @@ from durability.processes import HubProcess
 KINDS = {"killed": "signal=SIGKILL", "ENOSPC": "error=ENOSPC", "EIO": "error=EIO", "full": "error=ENOSPC"}
 """What is injected. The first three come once; a disk that is `full` is so from that call on."""
 SCENES: dict[str, Callable[[Place], str]] = {"publish": lives.publish, "start": lives.start}
-FULL_EACH = 5
-"""A full disk begins at every so-manieth place only, unless all are asked for: each covers the places after it."""
+THINNED = {"full": 5, "start": 4}
+"""Unless all are asked for, every so-manieth place only: a full disk covers the places after it, and most of a start is
+one transaction of SQLite's."""
 GROWING = ("write", "pwrite64", "openat", "mkdir", "mkdirat", "ftruncate", "fallocate", "fsync", "fdatasync", "rename")
 """What a full disk refuses."""
 
@@ -150,13 +151,13 @@ def _result(line: str) -> Result:
     return Result(**{**found, "case": made, "said": tuple(found["said"])})
 
 
-def _thinned(cases: Sequence[Case], each: int, most: int, full: int) -> list[Case]:
+def _thinned(cases: Sequence[Case], each: int, most: int, *, all_: bool) -> list[Case]:
     """Every `each`-th place of every kind, and of those at most so many, evenly spread; the same ones each time."""
     kept: list[Case] = []
     for scene in SCENES:
         for kind in KINDS:
             suited = [case for case in cases if (case.scene, case.kind) == (scene, kind)]
-            suited = suited[:: each * full if kind == "full" else each]
+            suited = suited[:: each * (1 if all_ else THINNED.get(kind, 1) * THINNED.get(scene, 1))]
             stride = max(1, -(-len(suited) // most)) if most else 1
             kept += suited[::stride]
     return kept
@@ -168,7 +169,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--each", type=int, default=1, help="only every K-th place")
     parser.add_argument("--most", type=int, default=0, help="at most so many places of each kind and scene")
     parser.add_argument("--only", nargs="*", help="these places: SCENE/KIND/CALL/NUMBER")
-    parser.add_argument("--all", action="store_true", help="a full disk from every place on, too")
+    parser.add_argument("--all", action="store_true", help="every place of the start, and a full disk from every place on, too")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
     parser.add_argument("--keep", type=Path, help="work in this folder, and leave it for a look")
     given = parser.parse_args(arguments)
@@ -185,7 +186,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             hub.start()
             every = Sweeper(home / "record", hub.endpoint).cases()
-            cases = _thinned(every, given.each, given.most, 1 if given.all else FULL_EACH)
+            cases = _thinned(every, given.each, given.most, all_=given.all)
             if given.only:
                 cases = [case for case in every if str(case) in given.only]
             random.Random(1).shuffle(cases)  # noqa: S311 - so that a sweep that is cut short saw something of everything
