@@ -18,7 +18,7 @@ from adapterd.ports import RegistryError
 from adapterd.registry import open_reader
 from durability import books, ledger, wares
 from durability.books import Books
-from durability.processes import HubProcess, worker_of
+from durability.processes import HubProcess, is_worker, worker_of
 from durability.writing import SERIES, Writer, Written, journal
 from helpers.hosts import NAMESPACE, TOKEN
 from helpers.sites import Daemon, Site, until
@@ -55,6 +55,8 @@ class Ground:
     seed: int
     retried: int = 0
     complaints: list[str] = field(default_factory=list)
+    workers: set[int] = field(default_factory=set)
+    """Process ids of workers whose daemons were killed."""
     asked: int = 0
     lives: int = 0
     backlog: int = BACKLOG
@@ -156,6 +158,7 @@ class Ground:
             signal.sigtimedwait([], 0.2)
         if left:
             self.complaints.append(f"not drained: {left}")
+        self.complaints += [f"worker {pid} outlived its daemon" for pid in self.workers if is_worker(pid)]
         if (code := self.daemon.stop()) != 0:
             self.complaints.append(f"the daemon ended with {code}")
 
@@ -217,6 +220,7 @@ class Killer:
         if kind != "daemon":
             ground.hub.end()
         if kind != "hub":
+            ground.workers |= {pid for pid in [worker_of(ground.daemon.process.pid)] if pid is not None}
             ground.daemon.stop(signal.SIGKILL)
         self.kills[kind] += 1
         if kind != "daemon":

@@ -52,7 +52,14 @@ def worker_of(daemon: int) -> int | None:
     """The process id of a daemon's worker, None where it has none now."""
     with suppress(psutil.Error):
         for child in psutil.Process(daemon).children():
-            with suppress(psutil.Error):
-                if WORKER in child.cmdline():
-                    return int(child.pid)
+            if is_worker(child.pid):
+                return int(child.pid)
     return None
+
+
+def is_worker(pid: int) -> bool:
+    """Whether this process is a worker that runs."""
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return WORKER in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
+    return False

@@ -139,7 +139,12 @@ def _shared(home: Path, endpoint: str, cases: Sequence[Case], jobs: int, tell: C
             finally:
                 os._exit(code)
         pids.append(pid)
-    ends = [os.waitpid(pid, 0)[1] for pid in pids]
+    try:
+        ends = [os.waitpid(pid, 0)[1] for pid in pids]
+    except SystemExit:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        raise
     assert not any(ends), "a sweeping process ended early"
     return [_result(line) for job in range(jobs) for line in (home / f"results{job}").read_text().splitlines()]
 
@@ -169,7 +174,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--each", type=int, default=1, help="only every K-th place")
     parser.add_argument("--most", type=int, default=0, help="at most so many places of each kind and scene")
     parser.add_argument("--only", nargs="*", help="these places: SCENE/KIND/CALL/NUMBER")
-    parser.add_argument("--all", action="store_true", help="every place of the start, and a full disk from every place on, too")
+    parser.add_argument(
+        "--all", action="store_true", help="every place of the start, and a full disk from every place on, too"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
     parser.add_argument("--keep", type=Path, help="work in this folder, and leave it for a look")
     given = parser.parse_args(arguments)
