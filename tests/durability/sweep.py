@@ -79,10 +79,11 @@ class Sweeper:
     def _apart(self, work: Callable[[], object]) -> object:
         return injection.apart(work, self.log).value
 
-    def cases(self) -> list[Case]:
+    def cases(self, scenes: Sequence[str]) -> list[Case]:
         """Every place there is, by recording each scene once."""
         found: list[Case] = []
-        for scene, work in SCENES.items():
+        for scene in scenes:
+            work = SCENES[scene]
             place = self._place()
             place.renew(used=scene == "publish")
             out = self.home / "record"
@@ -173,6 +174,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=1, help="only every K-th place")
     parser.add_argument("--most", type=int, default=0, help="at most so many places of each kind and scene")
+    parser.add_argument("--scene", choices=SCENES, action="append", help="only this scene")
     parser.add_argument("--only", nargs="*", help="these places: SCENE/KIND/CALL/NUMBER")
     parser.add_argument(
         "--all", action="store_true", help="every place of the start, and a full disk from every place on, too"
@@ -192,7 +194,7 @@ def main(arguments: Sequence[str]) -> int:
         hub = HubProcess(home / "hub")
         try:
             hub.start()
-            every = Sweeper(home / "record", hub.endpoint).cases()
+            every = Sweeper(home / "record", hub.endpoint).cases(given.scene or list(SCENES))
             cases = _thinned(every, given.each, given.most, all_=given.all)
             if given.only:
                 cases = [case for case in every if str(case) in given.only]
@@ -216,7 +218,7 @@ def _table(every: Sequence[Case], results: Sequence[Result]) -> str:
     """A row for each kind in each scene, then one for each call, then what is not as it should be."""
     row = "{:<10}{:<18}{:>8}{:>8}{:>10}{:>10}{:>7}{:>12}{:>7}\n".format
     lines = [row("scene", "injected", "places", "swept", "by itself", "by retry", "lost", "duplicated", "wrong")]
-    groups = [(scene, kind, "") for scene in SCENES for kind in KINDS]
+    groups = [(scene, kind, "") for scene in SCENES for kind in KINDS if any(c.scene == scene for c in every)]
     groups += sorted({(r.case.scene, r.case.kind, r.case.spot.call) for r in results})
     for scene, kind, call in groups:
         there = [c for c in every if (c.scene, c.kind) == (scene, kind) and call in ("", c.spot.call)]
