@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from durability import wares
-from durability.killing import KINDS, Ground, Killer
+from durability.ground import Ground
+from durability.killing import KINDS, Killer
 
 USUAL = 200
 

@@ -21,15 +21,10 @@ def registry(hub: Hub, reader: RegistryReader, adapters: Iterable[str]) -> Itera
     """Where registry and tags disagree: a version that only one of the two knows, or another commit."""
     for adapter in adapters:
         tags = version_numbers(_refs(hub, adapter).tags)
-        known = {v.number: v.commit for v in reader.versions(adapter, Stage.PUBLISHED)}
-        for number in sorted({n for n in known if n is not None} | set(tags)):
+        known = {v.number or 0: v.commit for v in reader.versions(adapter, Stage.PUBLISHED)}
+        for number in sorted({*known, *tags}):
             if known.get(number) != tags.get(number):
                 yield f"{adapter}@v{number}: registry {known.get(number)}, tag {tags.get(number)}"
-        yield from (f"{v.label} is published without a number" for v in reader.versions(adapter) if _numberless(v))
-
-
-def _numberless(version: object) -> bool:
-    return getattr(version, "stage", None) is Stage.PUBLISHED and not getattr(version, "number", None)
 
 
 def index(path: Path, reader: RegistryReader) -> Iterator[str]:

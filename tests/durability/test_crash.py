@@ -4,7 +4,8 @@ import random
 from pathlib import Path
 
 from durability import wares
-from durability.killing import Ground, Killer
+from durability.ground import Ground
+from durability.killing import Killer
 
 
 def test_whatever_is_killed_every_version_is_published_once_and_whole(tmp_path: Path) -> None:

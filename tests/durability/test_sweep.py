@@ -9,7 +9,7 @@ import pytest
 
 from durability import injection
 
-PLACES = 8
+PLACES = 6
 """Of each kind in a publish; `make sweep` takes all."""
 
 
