@@ -14,7 +14,7 @@ from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Reason, Stage, backoff
 from adapterd.health import Health, LaneHealth, RootHealth
 from adapterd.log import get_logger
-from adapterd.ports import Observation, RegistryError
+from adapterd.ports import Claim, Observation, RegistryError
 from adapterd.reconcile import LINE, Arrow, Grouping
 from adapterd.steps import discover, export, promote
 from adapterd.steps.host import Host
@@ -186,6 +186,7 @@ class Steps:
         self._arrow = arrow
         self._then = then
         self._grouping = Grouping() if arrow.stage is Stage.STAGED else None
+        self._unrecorded: list[Claim] = []
         self.stopping = threading.Event()
 
     def turn(self) -> float:
@@ -200,6 +201,7 @@ class Steps:
                 self.stopping.is_set,
                 self._working,
                 self._grouping,
+                self._unrecorded,
             )
             if moved is None:
                 break

@@ -51,6 +51,8 @@ class Spool:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             shutil.rmtree(self.path / ".incoming", ignore_errors=True)
+            for sidecar in self.path.glob(f"*/*/*/{SIDECAR}"):
+                clear_asides(sidecar)
         except OSError as error:
             raise SettleError("spool_unwritable", f"spool {self.path} cannot be made: {error.strerror}") from error
 
@@ -345,6 +347,13 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     finally:
         aside.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def clear_asides(path: Path) -> None:
+    """Remove what a process that died in `replace_file` left beside a file; its caller is the file's one writer."""
+    for aside in path.parent.glob(f".{path.name}.{'[0-9a-f]' * 8}"):
+        with suppress(OSError):
+            aside.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
