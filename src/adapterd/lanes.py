@@ -16,8 +16,9 @@ from adapterd.health import Health, LaneHealth, RootHealth
 from adapterd.log import get_logger
 from adapterd.ports import Observation, RegistryError
 from adapterd.reconcile import LINE, Arrow, Grouping
-from adapterd.steps import discover, export, promote
+from adapterd.steps import discover, export, promote, rescan
 from adapterd.steps.host import Host
+from adapterd.steps.known import Known
 from adapterd.steps.settle import Later, Rests, Settled, failed, settle
 from adapterd.wakeups import Wake, Watcher, is_network
 
@@ -48,6 +49,7 @@ class Intake:
         self._health = health
         self._watcher = watcher
         self._rests = Rests()
+        self._known: dict[str, Known] = {}
         self._wanted: set[str] = set()
         self._unreadable: dict[str, frozenset[str]] = {}
         self._lock = threading.Lock()
@@ -72,6 +74,8 @@ class Intake:
             self._watcher.watch(Path(root.path) for root in host.config.roots)
         with self._lock:
             wanted = frozenset(self._wanted)
+        for path in self._known.keys() - {str(root.path) for root in host.config.roots}:
+            del self._known[path]
         soonest = host.config.schedule.scan
         for root in host.config.roots:
             path = str(root.path)
@@ -92,7 +96,7 @@ class Intake:
         if root is None:
             return host.config.schedule.scan
         began = host.monotonic()
-        seen = discover.scan(host, root, wanted)
+        seen = rescan.scan(host, root, self._known.setdefault(path, Known()), wanted)
         health = self._health.roots.setdefault(path, RootHealth(path))
         if seen.problem is not None and health.problem != seen.problem.code:
             log.warning("root_unavailable", root=path, reason=seen.problem.code, message=seen.problem.message)
@@ -121,8 +125,9 @@ class Intake:
                     soonest = min(soonest, seconds)
                     if news is not None:
                         _say(directory, *news)
+        done = self._done(host, wanted)
         with self._lock:
-            self._wanted -= wanted & self._done(host, wanted)
+            self._wanted -= done
         return soonest
 
     def _say_unreadable(self, root: str, folders: tuple[str, ...]) -> None:
@@ -159,12 +164,9 @@ class Intake:
 
     def _done(self, host: Host, wanted: frozenset[str]) -> set[str]:
         """Those of the wanted directories that need no further asking."""
-        done = set()
-        for observed in host.registry.observations():
-            path = str(Path(observed.root) / observed.path)
-            if path in wanted and observed.state not in ("waiting", "baseline", "unwanted"):
-                done.add(path)
-        return done
+        seen = host.registry.observations() if wanted else ()
+        done = {str(Path(o.root) / o.path) for o in seen if o.state not in ("waiting", "baseline", "unwanted")}
+        return done & wanted
 
 
 def _say(directory: str, state: str, why: Reason) -> None:
