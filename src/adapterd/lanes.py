@@ -230,6 +230,8 @@ class Exports:
         self._failures = 0
         self._hub_due = 0.0
         self._hub_generation = -1
+        self._rested: object = None
+        self._waits: list[float] = []
         self.afresh = threading.Event()
         self.stopping = threading.Event()
 
@@ -238,9 +240,31 @@ class Exports:
         host = self._host()
         fresh = self.afresh.is_set()
         self.afresh.clear()
+        before = self._standing(host)
+        if fresh or self._waits or before is None or before != self._rested:
+            self._rested = None
+            if self._move_channels(host):
+                return 0.0
+            if host.registry.generation() != export.written_generation(host):
+                self._to_disk(host)
+            self._waits = [c.due_at for c in host.registry.channels() if c.reason and not c.stalled]
+            self._rested = before if before == self._standing(host) else None
+        self._to_hub(host, fresh=fresh)
+        return max(SOONEST, min([host.config.schedule.scan, *(due - host.clock() for due in self._waits)]))
+
+    def _standing(self, host: Host) -> object:
+        """What channels and index document follow from; None where that is not all there. While it stays, so do they."""
+        try:
+            found = host.index.stat()
+        except OSError:
+            return None
+        return host.registry.changes(), host.config, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _move_channels(self, host: Host) -> bool:
+        """Move the channels that want another version; whether it was stopped before all of them were moved."""
         for record, version in promote.due(host):
             if self.stopping.is_set():
-                return 0.0
+                return True
             done = promote.promote(host, record, version, _random.random())
             said = {"adapter": record.adapter, "channel": record.channel, "number": version.number}
             if done.stalled:
@@ -250,10 +274,7 @@ class Exports:
                 log.info("channel_moved", commit=done.commit, **said)
             else:
                 log.info("channel_waits", reason=done.reason, message=done.message, **said)
-        if host.registry.generation() != export.written_generation(host):
-            self._to_disk(host)
-        self._to_hub(host, fresh=fresh)
-        return self._next(host)
+        return False
 
     def _to_disk(self, host: Host) -> None:
         try:
@@ -283,11 +304,6 @@ class Exports:
             self._hub_due = now + backoff(self._failures, schedule.backoff, schedule.backoff_max, _random.random())
             self._health.problems["index_behind"] = (error.message, error.hint)
             log.warning("index_waits", message=error.message, hint=error.hint)
-
-    def _next(self, host: Host) -> float:
-        now, scan = host.clock(), host.config.schedule.scan
-        due = [c.due_at - now for c in host.registry.channels() if c.reason and not c.stalled]
-        return max(SOONEST, min([scan, *due]))
 
 
 class Lane(threading.Thread):
@@ -337,7 +353,7 @@ class Lane(threading.Thread):
 def coming(host: Host) -> dict[str, Observation]:
     """The directories that may still come to rest, by absolute path: not those of a root that is not there."""
     there = {str(root.path) for root in host.config.roots if Path(root.path).is_dir()}
-    waiting = (o for o in host.registry.observations() if o.root in there and o.state == "waiting")
+    waiting = (o for o in host.registry.observations(states=("waiting",)) if o.root in there)
     return {str(Path(o.root) / o.path): o for o in waiting}
 
 
