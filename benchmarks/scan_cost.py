@@ -114,6 +114,10 @@ def _turns(page: str) -> int:
     return int(json.loads(read(page + "status.json"))["daemon"]["lanes"]["intake"]["turns"])
 
 
+def _turned(page: str, before: int) -> bool:
+    return _turns(page) > before
+
+
 def _seconds(running: Daemon) -> float:
     """Processor time of all threads of a process so far (proc(5), schedstat, nanoseconds)."""
     tasks = Path(f"/proc/{running.process.pid}/task").glob("*/schedstat")

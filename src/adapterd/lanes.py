@@ -253,7 +253,7 @@ class Exports:
         return max(SOONEST, min([host.config.schedule.scan, *(due - host.clock() for due in self._waits)]))
 
     def _standing(self, host: Host) -> object:
-        """What channels and index document follow from; None where that is not all there. While it stays, so do they."""
+        """What channels and index document follow from: while it stays, so do they. None where there is no document."""
         try:
             found = host.index.stat()
         except OSError:

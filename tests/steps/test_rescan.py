@@ -269,7 +269,7 @@ def test_what_is_at_rest_is_not_judged(make_site: Callable[..., Site], checkpoin
     root = host.config.roots[0]
     for _ in range(2):
         assert rescan.scan(host, root, known).pending == ()
-    silent = replace(host, registry=Silent(site.registry))  # type: ignore[arg-type]  # stands in
+    silent = replace(host, registry=Silent(site.registry))
     assert rescan.scan(silent, root, known).known == 2
     (site.root / "before" / "checkpoint-1" / ad.CONFIG).write_text("{}")
     with pytest.raises(AssertionError):
@@ -280,26 +280,26 @@ def test_what_is_at_rest_is_not_judged(make_site: Callable[..., Site], checkpoin
 
 def test_what_changed_a_moment_ago_is_news_to_the_next_scan_too(site: Site) -> None:
     """A file may change twice within one tick of the clock that dates it: for two seconds nothing comes to rest."""
-    write_adapter(site.root / "run" / "checkpoint-1")
+    write_adapter(site.root / "support" / "checkpoint-1")
     site.rest()
     known, host = Known(), site.host
     for _ in range(3):
         rescan.scan(host, host.config.roots[0], known)
-    silent = replace(host, registry=Silent(site.registry))  # type: ignore[arg-type]  # stands in
+    silent = replace(host, registry=Silent(site.registry))
     with pytest.raises(AssertionError):
         rescan.scan(silent, host.config.roots[0], known)
 
 
 def test_a_scan_that_fails_leaves_its_news_to_the_next(site: Site) -> None:
     """What a scan saw before an error is not forgotten."""
-    write_adapter(site.root / "run" / "checkpoint-1")
+    write_adapter(site.root / "support" / "checkpoint-1")
     site.rest()
     known, host = Known(later), site.host
     root = host.config.roots[0]
     for _ in range(2):
         rescan.scan(host, root, known)
-    write_adapter(site.root / "run" / "checkpoint-2", seed=2)
-    silent = replace(host, registry=Silent(site.registry))  # type: ignore[arg-type]  # stands in
+    write_adapter(site.root / "support" / "checkpoint-2", seed=2)
+    silent = replace(host, registry=Silent(site.registry))
     with pytest.raises(AssertionError):
         rescan.scan(silent, root, known)
-    assert [f.folder.path for f in rescan.scan(host, root, known).pending] == ["run/checkpoint-2"]
+    assert [f.folder.path for f in rescan.scan(host, root, known).pending] == ["support/checkpoint-2"]
