@@ -148,7 +148,7 @@ def folder_renaming(pen: Pen) -> Steps:
 
 
 def marking(pen: Pen) -> Steps:
-    """A marker that vouches for nothing yet, files with pauses in between, then the marker; and once more in its place."""
+    """A marker that vouches for nothing yet, files with pauses in between, then the marker; and once more."""
     folder = pen.folder()
     for n in range(pen.rng.randint(1, 2)):
         if n:

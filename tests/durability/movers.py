@@ -19,7 +19,7 @@ def _checkpoint(pen: Pen, step: int) -> Steps:
 
 
 def rotating(pen: Pen) -> Steps:
-    """Checkpoints at a pace of any kind, of which the last two stay: others go file by file, also while they are read."""
+    """Checkpoints at any pace, of which the last two stay: others go file by file, also while they are read."""
     pace = pen.rng.choice((0.3, SCAN / 2, 2 * SCAN))
     steps = [10 * n for n in range(1, pen.rng.randint(4, 7))]
     for n, step in enumerate(steps):

@@ -93,7 +93,7 @@ class Stage:
         made: list[Writer] = []
         pen = Pen(
             self.root / f"run-{number:04}",
-            random.Random(self.rng.getrandbits(64)),
+            random.Random(self.rng.getrandbits(64)),  # noqa: S311 - a schedule, no secret
             self.wall,
             lambda folder, needs: self._done(made[0], folder, needs),
         )
@@ -192,7 +192,7 @@ class Stage:
         near = [w for w in self.writers if not w.over and self._read.startswith(f"{w.pen.run}/")]
         late = [w for w in self.writers if not w.over and w.due <= self.now() + QUIET]
         among = near or late
-        if not among or self.rng.random() > (0.7 if copying else 0.1):
+        if not among or self.rng.random() > (0.5 if copying else 0.02):
             return
         self.acted += 1
         writer = self.rng.choice(among)

@@ -1,4 +1,4 @@
-"""The record of what lay on the disk, from one operation of a writer to the next; what adapterd took is held against it."""
+"""What lay on the disk, from one operation of a writer to the next: what adapterd took is held against it."""
 
 import hashlib
 import json
@@ -106,7 +106,7 @@ class States:
 
 
 def partial(known: Known, quiet: float) -> bool:
-    """Whether a version was made of what its writer had neither finished nor left at rest in a form that looks whole."""
+    """Whether a version was made of what its writer neither finished nor left at rest in a form that looks whole."""
     if known.taken is None or known.finished:
         return False
     return known.protected or not known.complete or known.taken < quiet
@@ -122,7 +122,7 @@ def _print(folder: Path) -> object:
 
 
 def _content(folder: Path) -> tuple[str, str, bool, bool] | None:
-    """Identity, digest of the weights, whether both files are whole, whether pages are empty; None where one is missing."""
+    """Identity, digest of the weights, whether they are whole, whether pages are empty; None where a file is missing."""
     try:
         data = {e.name: Path(e.path).read_bytes() for e in os.scandir(folder) if ad.is_payload(e.name)}
         fields = json.loads(data[ad.CONFIG])
@@ -141,4 +141,5 @@ def _whole(weights: bytes) -> bool:
         header = json.loads(weights[8 : 8 + length])
     except ValueError:
         return False
-    return 8 + length + max(t["data_offsets"][1] for name, t in header.items() if name != "__metadata__") == len(weights)
+    end: int = max(t["data_offsets"][1] for name, t in header.items() if name != "__metadata__")
+    return 8 + length + end == len(weights)

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from adapterd import log as logs
 from adapterd.config import parse
-from adapterd.core.version import Stage as At
 from adapterd.core.reasons import reason
+from adapterd.core.version import Stage as At
 from adapterd.hub.server import Account, RunningHub, start
 from adapterd.ports import ProbeRequest, ProbeResult
 from adapterd.worker import values
@@ -100,16 +100,12 @@ def _stage(world: World, root: Path, rng: random.Random, number: int) -> Stage:
         channels="{kept: {rule: manual}}",
     )
     world.host = replace(world.host, config=parse(text, "writers.yaml"), monotonic=now)
-    return Stage(
-        root, world.host, world.registry, rng, world.clock, now, events=number % 2 == 0, jumps=number % 4 > 1
-    )
+    return Stage(root, world.host, world.registry, rng, world.clock, now, events=number % 2 == 0, jumps=number % 4 > 1)
 
 
 def _publish(world: World, stages: Sequence[Stage]) -> None:
     """Work the line to its end, under a configuration that has every root."""
-    roots = ", ".join(
-        f"{{path: {s.root}, checkpoints: all, adapter: '{{root}}', named: '{{root}}'}}" for s in stages
-    )
+    roots = ", ".join(f"{{path: {s.root}, checkpoints: all, adapter: '{{root}}', named: '{{root}}'}}" for s in stages)
     text = config_text(world.tmp, world.endpoint, roots=f"[{roots}]", channels="{kept: {rule: manual}}")
     world.host = replace(world.host, config=parse(text, "writers.yaml"), monotonic=world.clock)
     drive(world)

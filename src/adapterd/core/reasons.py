@@ -70,6 +70,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("spool_full", "settle", _T, "make room on the spool's file system; nothing is lost, the copy is tried again"),
     Entry("spool_unwritable", "settle", _T, "let the user of adapterd write to the spool"),
     Entry("abandoned", "settle", _R, "the trainer stopped half-way; it is looked at again when anything changes"),
+    Entry("marker_outdated", "settle", _T, "the marker beside it vouches for other files: a new one is waited for, and after settle.patience the quiet time applies; remove the marker if nobody writes it any more"),
     # validate
     Entry("base_unknown", "validate", _S, "list the base under base_models with its Hub id and what the trainer writes (`written_as`), then `adapterd retry`"),
     Entry("base_not_at_hand", "validate", _S, "run `adapterd base fetch`, set base_models[].fetch: true, or give base_models[].path; then `adapterd retry`"),

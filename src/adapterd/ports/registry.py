@@ -245,6 +245,14 @@ class Registry(RegistryReader, Protocol):
         """Remember which directory a root was last seen as; keeps its baseline."""
         ...
 
+    def know_directory(self, root: str, inode: tuple[int, int]) -> None:
+        """Count a directory among those that the root was, without taking it for the present one."""
+        ...
+
+    def knows_directory(self, root: str, inode: tuple[int, int]) -> bool:
+        """Whether the root was this directory once: by `baseline`, `set_root_inode` or `know_directory`."""
+        ...
+
     def observe(self, seen: Iterable[Observation]) -> None:
         """Write observations; each overwrites its own row, but never the adapter name it first got."""
         ...

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.ports import AdapterRecord, Conflict, Draft, Observation
 from adapterd.registry import history, rows
-from adapterd.registry.schema import adapters, observations, roots, sightings, versions
+from adapterd.registry.schema import adapters, observations, root_directories, roots, sightings, versions
 
 _KEPT = ("adapter", "first_seen")
 _AT_ONCE = 100
@@ -26,6 +26,23 @@ def set_root(conn: Connection, root: str, inode: tuple[int, int] | None, *, base
     conn.execute(
         new.on_conflict_do_update(index_elements=["root"], set_={**seen, "baselined": True} if baseline else seen)
     )
+    if inode is not None:
+        know_directory(conn, root, inode)
+
+
+def know_directory(conn: Connection, root: str, inode: tuple[int, int]) -> None:
+    """Count a directory among those that the root was."""
+    device, number = map(str, inode)
+    new = insert(root_directories).values(root=root, device=device, inode=number)
+    conn.execute(new.on_conflict_do_nothing())
+
+
+def knows_directory(conn: Connection, root: str, inode: tuple[int, int]) -> bool:
+    """Whether the root was this directory once."""
+    device, number = map(str, inode)
+    own = root_directories.c
+    query = select(own.root).where(own.root == root, own.device == device, own.inode == number)
+    return conn.execute(query).first() is not None
 
 
 def root_inode(conn: Connection, root: str) -> tuple[bool, tuple[int, int] | None]:

@@ -64,6 +64,16 @@ class SqlRegistry(SqlReader):
         with self._write() as conn:
             arrivals.set_root(conn, root, inode, baseline=False)
 
+    def know_directory(self, root: str, inode: tuple[int, int]) -> None:
+        """Count a directory among those that the root was, without taking it for the present one."""
+        with self._write() as conn:
+            arrivals.know_directory(conn, root, inode)
+
+    def knows_directory(self, root: str, inode: tuple[int, int]) -> bool:
+        """Whether the root was this directory once, so that what is new in it is new."""
+        with self._read() as conn:
+            return arrivals.knows_directory(conn, root, inode)
+
     def observe(self, seen: Iterable[Observation]) -> None:
         """Write observations; each overwrites its own row, but never the adapter name it first got."""
         with self._write() as conn:
