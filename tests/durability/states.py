@@ -122,7 +122,7 @@ def _print(folder: Path) -> object:
 
 
 def _content(folder: Path) -> tuple[str, str, bool, bool] | None:
-    """Identity, digest of the weights, whether they are whole, whether pages are empty; None where a file is missing."""
+    """Identity, digest of the weights, whether they are whole, whether pages are empty; None where one is missing."""
     try:
         data = {e.name: Path(e.path).read_bytes() for e in os.scandir(folder) if ad.is_payload(e.name)}
         fields = json.loads(data[ad.CONFIG])

@@ -264,6 +264,10 @@ class Registry(RegistryReader, Protocol):
         """
         ...
 
+    def rebind(self, adapter: str, root: str, seen: Sequence[Observation]) -> None:
+        """Bind a series to another root, with its sightings; `seen` is what is known of that root's directories now."""
+        ...
+
     def intake(self, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:
         """Make the draft a STAGED version with the next intake number, and mark its observation settled.
 

@@ -104,6 +104,16 @@ def bind(conn: Connection, wanted: AdapterRecord) -> AdapterRecord:
     return replace(was, **empty)
 
 
+def rebind(conn: Connection, adapter: str, root: str) -> None:
+    """Bind a series to another root: its binding, and where its versions were seen."""
+    name = rows.canonical(conn, adapter)
+    was = conn.scalar(select(adapters.c.root).where(adapters.c.name == name))
+    conn.execute(update(adapters).where(adapters.c.name == name).values(root=root))
+    own = select(versions.c.id).where(versions.c.adapter == name)
+    seen = update(sightings).where(sightings.c.version_id.in_(own), sightings.c.root == was).values(root=root)
+    conn.execute(seen.prefix_with("OR IGNORE"))  # it may have been seen in both
+
+
 def intake(conn: Connection, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:
     """Make the draft a version, or a further sighting of the version that has its content."""
     adapter = ensure_adapter(conn, draft.adapter)

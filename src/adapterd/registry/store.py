@@ -84,6 +84,12 @@ class SqlRegistry(SqlReader):
         with self._write() as conn:
             return arrivals.bind(conn, AdapterRecord(adapter, root, base, peft_type, task))
 
+    def rebind(self, adapter: str, root: str, seen: Sequence[Observation]) -> None:
+        """Bind a series to another root, with its sightings; `seen` is what is known of that root's directories now."""
+        with self._write() as conn:
+            arrivals.rebind(conn, adapter, root)
+            arrivals.observe(conn, seen)
+
     def intake(self, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:
         """Make the draft a STAGED version, or a further sighting of the version that has its content (False)."""
         with self._write() as conn:
