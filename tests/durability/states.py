@@ -22,6 +22,7 @@ class Known:
         finished: whether its writer meant it.
         owed: whether it lay finished and untouched for as long as adapterd may take.
         since: when it last began to lie so.
+        rested: the longest time that it lay so.
         taken: how long it had lain so when it became a version; None where it did not.
     """
 
@@ -33,6 +34,7 @@ class Known:
     finished: bool = False
     owed: bool = False
     since: float = 0.0
+    rested: float = 0.0
     taken: float | None = None
 
 
@@ -98,6 +100,8 @@ class States:
         self.lying.clear()
 
     def _end(self, lying: Lying, now: float) -> None:
+        known = self.known[lying.identity]
+        known.rested = max(known.rested, now - lying.since)
         self._owe(lying, now)
 
     def _owe(self, lying: Lying, now: float) -> None:

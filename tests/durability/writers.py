@@ -24,7 +24,7 @@ from adapterd.hub.server import Account, RunningHub, start
 from adapterd.ports import ProbeRequest, ProbeResult
 from adapterd.worker import values
 from adapterd.worker.files import read_weights
-from durability import books
+from durability import books, live_writers
 from durability.movers import ALL
 from durability.pens import PATIENCE, QUIET, SCAN
 from durability.stage import Stage
@@ -64,6 +64,7 @@ class Outcome:
     refused: int = 0
     acted: int = 0
     restarts: int = 0
+    live: str = ""
 
 
 def play(count: int, seed: int, folder: Path, hub: RunningHub) -> Outcome:
@@ -169,6 +170,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", nargs="?", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--no-live", action="store_true", help="leave out the writers beside a real daemon")
     given = parser.parse_args()
     logs.configure("error", "json")
     sys.stdout.write(f"{given.count} writers, seed {given.seed}\n")
@@ -177,6 +179,11 @@ def main() -> int:
     try:
         with start(folder / "hub", [Account(NAMESPACE, TOKEN)]) as hub:
             outcome = play(given.count, given.seed, folder / "host", hub)
+            if not given.no_live:
+                known, faults = live_writers.play(ALL, given.seed, folder / "live", hub)
+                outcome.faults += faults
+                outcome.live = f"beside a real daemon {len(ALL)} more: {sum(k.taken is not None for k in known.values())}"
+                outcome.live += f" versions, {len(faults)} faults\n"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     sys.stdout.write(f"{table(outcome)}\n")
@@ -184,6 +191,7 @@ def main() -> int:
         f"{outcome.published} published, {outcome.refused} refused, {outcome.acted} times a writer acted within a look,"
         f" {outcome.restarts} restarts, {time.monotonic() - began:.0f} s\n"
     )
+    sys.stdout.write(outcome.live)
     sys.stdout.writelines(f"{fault}\n" for fault in outcome.faults[:50])
     return 1 if outcome.faults else 0
 
