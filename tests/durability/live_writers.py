@@ -104,7 +104,5 @@ def _faults(site: Site, states: States, daemon: Daemon, *, stuck: int) -> list[s
             weights, _ = spool.snapshot(version.adapter, version.tree).files["adapter_model.safetensors"]
             faults += [] if weights == known.weights else [f"live: {version.label} has other weights than its identity"]
     faults += [f"live {k.kind}: {one[:12]} is partial" for one, k in states.known.items() if partial(k, QUIET)]
-    faults += [
-        f"live {k.kind}: {one[:12]} is missed" for one, k in states.known.items() if k.owed and k.taken is None
-    ]
+    faults += [f"live {k.kind}: {one[:12]} is missed" for one, k in states.known.items() if k.owed and k.taken is None]
     return faults

@@ -182,7 +182,9 @@ def main() -> int:
             if not given.no_live:
                 known, faults = live_writers.play(ALL, given.seed, folder / "live", hub)
                 outcome.faults += faults
-                outcome.live = f"beside a real daemon {len(ALL)} more: {sum(k.taken is not None for k in known.values())}"
+                outcome.live = (
+                    f"beside a real daemon {len(ALL)} more: {sum(k.taken is not None for k in known.values())}"
+                )
                 outcome.live += f" versions, {len(faults)} faults\n"
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from adapterd.core import adapter as ad
+from adapterd.health import Health
+from adapterd.lanes import Intake
+from adapterd.wakeups import Wake, Watcher
 from helpers.adapters import write_adapter
 from steps.conftest import Site
 
@@ -107,6 +110,18 @@ def test_a_disk_that_is_mounted_after_the_first_scan_is_baseline(make_site: Make
     site.root.symlink_to(site.tmp / "disk")
     assert site.rest() == []
     assert site.states() == {"support/checkpoint-10": "baseline"}
+
+
+def test_a_root_without_events_is_scanned_and_its_health_says_why(site: Site) -> None:
+    """On a network file system no event wakes the lane: the scan takes what is there, and the status has the reason."""
+    mountinfo = site.tmp / "mountinfo"
+    mountinfo.write_text(f"30 22 0:44 / {site.root} rw - nfs4 server:/train rw\n")
+    health = Health("0", "publisher-a", 0.0, site.clock)
+    intake = Intake(lambda: site.host, health, Watcher(Wake(), mountinfo=mountinfo))
+    run_of(site.root, 10)
+    intake.turn()
+    assert site.states() == {"support/checkpoint-10": "settled"}
+    assert health.roots[str(site.root)].events == "network file system: scan only"
 
 
 def test_another_directory_that_was_here_before_keeps_its_baseline(make_site: MakeSite) -> None:
