@@ -188,7 +188,8 @@ class Stage:
         self._join()
         path = str(args[0])
         copying = event == "open" and ".incoming" in path and path.endswith(WEIGHTS)
-        self._read = self._read if copying else path
+        if path.startswith(f"{self.root}/"):
+            self._read = path
         near = [w for w in self.writers if not w.over and self._read.startswith(f"{w.pen.run}/")]
         late = [w for w in self.writers if not w.over and w.due <= self.now() + QUIET]
         among = near or late
@@ -196,11 +197,11 @@ class Stage:
             return
         self.acted += 1
         writer = self.rng.choice(among)
-        if copying:
+        if copying and self.rng.random() < 0.5:  # while it is read
             self._beside = threading.Thread(target=self._steps, args=(writer, self.rng.randint(1, 3)))
             self._beside.start()
-        else:
-            self._step(writer)
+        else:  # just before
+            self._steps(writer, self.rng.randint(1, 3) if copying else 1)
 
     def _steps(self, writer: Writer, count: int) -> None:
         for _ in range(count):

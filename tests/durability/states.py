@@ -55,7 +55,7 @@ class States:
 
     known: dict[str, Known] = field(default_factory=dict)
     lying: dict[Path, Lying] = field(default_factory=dict)
-    torn: list[str] = field(default_factory=list)
+    torn: set[str] = field(default_factory=set)
 
     def look(self, folder: Path, kind: str, now: float, *, protected: bool, held: bool) -> None:
         """Note what lies in a directory after an operation."""
@@ -89,7 +89,7 @@ class States:
         """A version was made of this content."""
         known = self.known.get(identity)
         if known is None:
-            self.torn.append(identity)
+            self.torn.add(identity)
         elif known.taken is None:
             known.taken = now - known.since
 

@@ -119,15 +119,16 @@ def _count(world: World, stages: Sequence[Stage], outcome: Outcome) -> None:
         versions = {v.identity: v for v in world.registry.versions(stage.adapter)}
         outcome.published += sum(v.stage is At.PUBLISHED for v in versions.values())
         outcome.refused += sum(v.stage is At.REJECTED for v in versions.values())
-        outcome.faults += [f"{stage.adapter}: version {one[:12]} is torn" for one in stage.states.torn]
+        outcome.faults += [f"{stage.adapter}: version {one[:12]} is torn" for one in sorted(stage.states.torn)]
         for identity, known in stage.states.known.items():
             _judge(identity, known, outcome.kinds[known.kind].counts, outcome.faults)
+        hollow = {identity for identity, known in stage.states.known.items() if known.zeros}
         published = {identity for identity, v in versions.items() if v.stage is At.PUBLISHED}
         _audit(world, stage, published, outcome)
         outcome.faults += [
             f"{v.label} is {v.stage}: {v.reason} {v.message}"
             for identity, v in versions.items()
-            if v.stage is not At.PUBLISHED and not stage.states.known[identity].zeros
+            if v.stage is not At.PUBLISHED and identity not in hollow
         ]
 
 
