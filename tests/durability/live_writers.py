@@ -78,12 +78,12 @@ def _write(kind: Kind, run: Path, seed: int, states: States, lock: threading.Loc
 
     pen = Pen(run, random.Random(seed), time.time, done)  # noqa: S311 - a schedule, no secret
     run.mkdir()
-    pause = pen.rng.uniform(0, 30)
+    pause: float | None = pen.rng.uniform(0, 30)
     steps = kind.write(pen)
     while pause is not None:
         time.sleep(pause / FASTER)
         with lock:
-            pause = next(steps, None)  # type: ignore[arg-type]  # None is the end
+            pause = next(steps, None)
             for folder in pen.folders:
                 see(folder)
 
