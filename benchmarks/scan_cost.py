@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import figures
@@ -102,11 +103,14 @@ def _at_rest(page: str, running: Daemon) -> tuple[float, int]:
     """Processor seconds over a time of rest, and the scans in it."""
     time.sleep(CALM)
     for _ in range(2):  # the first scans after a start judge everything
-        before = _turns(page)
-        until(lambda before=before: _turns(page) > before, "it has looked", running.process, pause=1.0)
+        until(partial(_looked_since, page, _turns(page)), "it has looked", running.process, pause=1.0)
     scans, busy = _turns(page), _seconds(running)
     time.sleep(REST)
     return _seconds(running) - busy, _turns(page) - scans
+
+
+def _looked_since(page: str, before: int) -> bool:
+    return _turns(page) > before
 
 
 def _turns(page: str) -> int:

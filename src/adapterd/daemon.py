@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from adapterd import log as logs
-from adapterd import operate
+from adapterd import operate, rebinding
 from adapterd.audit import AuditLog, Entry
 from adapterd.bases import BaseMissingError, configured, recorded
 from adapterd.compose import Once, SetupError, hub_of, make_folder, opened, worker_of
@@ -206,6 +206,12 @@ class Daemon:
             adapter = str(request.arguments.get("adapter", ""))
             return {"commit": operate.adopt(self._host, adapter, request.user, request.reason)}
 
+        def rebind(request: Request) -> Mapping[str, Any]:
+            self._reread()
+            adapter, root = (str(request.arguments.get(name, "")) for name in ("adapter", "root"))
+            was, count = rebinding.rebind(self._host, adapter, root)
+            return {"was": was, "directories": count}
+
         def sync(request: Request) -> Mapping[str, Any]:
             directories = [str(d) for d in request.arguments.get("directories", [])]
             self.intake.want(directories)
@@ -215,7 +221,7 @@ class Daemon:
         def status(request: Request) -> Mapping[str, Any]:  # noqa: ARG001 - every handler takes the request
             return {"health": dict(self.health.document()), "scans_done": self.health.scans_done}
 
-        changing = {"retry": retry, "waive": waive, "adopt": adopt, "sync": sync}
+        changing = {"retry": retry, "waive": waive, "adopt": adopt, "rebind": rebind, "sync": sync}
         return {"status": status} | {name: audited(do) for name, do in changing.items()}
 
     def reload(self) -> None:

@@ -111,8 +111,6 @@ class Intake:
             log.warning("directory_missed", directory=f"{path}/{missed}", reason=lost.code, hint=lost.hint)
         health.scan_seconds = round(host.monotonic() - began, 4)
         if self._watcher is not None:
-            if seen.problem is not None:
-                self._watcher.forget(path)
             health.events = self._watcher.state(path)
         network = root.network if isinstance(root.network, bool) else is_network(Path(path))
         soonest = host.config.schedule.scan

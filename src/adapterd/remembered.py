@@ -157,7 +157,7 @@ class Tree:
             info = os.lstat(path)
             listing = roots.list_folder(path)
         except OSError as error:
-            if error.errno in roots.DENIED and not path.endswith(_INNER):
+            if error.errno not in roots.GONE and not path.endswith(_INNER):
                 self._unreadable.append(self._relative(path))
             names: tuple[str, ...] = ()
             node.shape, node.stamps = _NOTHING, ()

@@ -51,7 +51,7 @@ class Walk:
     folders: tuple[Folder, ...]
     runs: frozenset[str]
     unreadable: tuple[str, ...] = ()
-    """Folders that this user may not list."""
+    """Folders that cannot be listed now: not allowed, or a disk or a server that does not answer."""
 
 
 def inode_of(path: Path) -> tuple[int, int] | None:
@@ -84,7 +84,7 @@ def walk(root: Path, depth: int) -> Walk:
         try:
             listing = list_folder(root / path)
         except OSError as error:
-            unreadable += [path] if error.errno in DENIED else []
+            unreadable += [path] if error.errno not in GONE else []
             continue
         if listing.run:
             runs.add(path)
@@ -235,7 +235,10 @@ def look(folder: Path, entries: Sequence[Entry], *, checkpoint: bool, pickles: b
     except ad.BadWeightsError as error:
         return replace(seen, code="bad_weights", fault=str(error))
     signal = _signal(folder, entries, checkpoint=checkpoint)
-    return replace(seen, whole=True, signal=signal, held=_held(folder, entries))
+    marked = not signal.startswith("marker:") and any(each.startswith("marker:") for each in present)
+    newest = max(entry.mtime_ns for entry in ad.sources(entries))
+    early = signal.startswith("state:") and int(signal.rsplit(":", 1)[1]) < newest
+    return replace(seen, whole=True, signal=signal, early=early, marked=marked, held=_held(folder, entries))
 
 
 def _check_pair(folder: Path, entries: Sequence[Entry]) -> None:

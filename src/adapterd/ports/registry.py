@@ -252,6 +252,14 @@ class Registry(RegistryReader, Protocol):
         """Remember which directory a root was last seen as; keeps its baseline."""
         ...
 
+    def know_directory(self, root: str, inode: tuple[int, int]) -> None:
+        """Count a directory among those that the root was, without taking it for the present one."""
+        ...
+
+    def knows_directory(self, root: str, inode: tuple[int, int]) -> bool:
+        """Whether the root was this directory once: by `baseline`, `set_root_inode` or `know_directory`."""
+        ...
+
     def observe(self, seen: Iterable[Observation]) -> None:
         """Write observations; each overwrites its own row, but never the adapter name it first got."""
         ...
@@ -273,6 +281,10 @@ class Registry(RegistryReader, Protocol):
 
         Where the stored base, type or task is empty, the given one fills it.
         """
+        ...
+
+    def rebind(self, adapter: str, root: str, seen: Sequence[Observation]) -> None:
+        """Bind a series to another root, with its sightings; `seen` is what is known of that root's directories now."""
         ...
 
     def intake(self, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:

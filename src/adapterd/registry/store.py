@@ -77,6 +77,16 @@ class SqlRegistry(SqlReader):
         with self._write() as conn:
             arrivals.set_root(conn, root, inode, baseline=False)
 
+    def know_directory(self, root: str, inode: tuple[int, int]) -> None:
+        """Count a directory among those that the root was, without taking it for the present one."""
+        with self._write() as conn:
+            arrivals.know_directory(conn, root, inode)
+
+    def knows_directory(self, root: str, inode: tuple[int, int]) -> bool:
+        """Whether the root was this directory once, so that what is new in it is new."""
+        with self._read() as conn:
+            return arrivals.knows_directory(conn, root, inode)
+
     def observe(self, seen: Iterable[Observation]) -> None:
         """Write observations; each overwrites its own row, but never the adapter name it first got."""
         with self._write() as conn:
@@ -86,6 +96,12 @@ class SqlRegistry(SqlReader):
         """The series' binding; made now where there is none. Names are compared case-folded."""
         with self._write() as conn:
             return arrivals.bind(conn, AdapterRecord(adapter, root, base, peft_type, task))
+
+    def rebind(self, adapter: str, root: str, seen: Sequence[Observation]) -> None:
+        """Bind a series to another root, with its sightings; `seen` is what is known of that root's directories now."""
+        with self._write() as conn:
+            arrivals.rebind(conn, adapter, root)
+            arrivals.observe(conn, seen)
 
     def intake(self, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:
         """Make the draft a STAGED version, or a further sighting of the version that has its content (False)."""

@@ -64,12 +64,18 @@ class _Adapterd(Collector):
         up = GaugeMetricFamily("adapterd_root_up", "Whether a root can be read.", labels=["root"])
         known = GaugeMetricFamily("adapterd_root_directories", "Adapter directories known in a root.", labels=["root"])
         scan = GaugeMetricFamily("adapterd_root_scan_seconds", "Length of a root's last scan.", labels=["root"])
+        hints = GaugeMetricFamily(
+            "adapterd_root_events",
+            "Whether file events of a root arrive; without them only the scan finds things.",
+            labels=["root"],
+        )
         for path, root in dict(health.roots).items():
             label = [path.encode("utf-8", "backslashreplace").decode()]
             up.add_metric(label, 0 if root.problem else 1)
             known.add_metric(label, root.known)
             scan.add_metric(label, root.scan_seconds)
-        yield from (up, known, scan)
+            hints.add_metric(label, int(root.events.startswith("on")))
+        yield from (up, known, scan, hints)
         events = CounterMetricFamily(
             "adapterd_events", "What happened since the start of the daemon.", labels=["event"]
         )

@@ -159,7 +159,7 @@ def _roots(health: Mapping[str, Any]) -> Markup:
         for root in health["roots"]
     ]
     columns = ["root", "state", "events", "directories", "scan"]
-    return section("Roots", table(columns, rows, [None, "tight", "tight", "num", "num"]))
+    return section("Roots", table(columns, rows, [None, "tight", None, "num", "num"]))
 
 
 def _footer() -> Markup:

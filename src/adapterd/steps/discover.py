@@ -27,6 +27,8 @@ TAKEN_UP = ("waiting", "stalled")
 STALLED_CONVERSION = "conversion_stalled"
 """The reason of a directory whose conversion came to no answer, again and again."""
 
+NOT_MOUNTED = "mount it again; nothing is lost meanwhile, and what comes with it is new"
+
 LABELS_LIMIT = 64 * 1024
 
 BAD_LABELS = "\0bad labels: "
@@ -99,12 +101,18 @@ def scan(host: Host, root: Root, wanted: frozenset[str] = frozenset()) -> Scan:
     walk = roots.walk(path, root.depth)
     before = {seen.path: seen for seen in host.registry.observations(str(path))}
     found = places(root, walk, before)
-    if not taken or (was is not None and was != inode and _replaced(was, inode, found)):
+    if _not_mounted(was, inode, found, before):
+        # What is written here all the same is new, and so is what comes when the other is back.
+        host.registry.know_directory(str(path), inode)
+        message = f"root {path} is empty and lies on another device than it did: nothing seems to be mounted there"
+        return Scan((), 0, reason("root_missing", message, NOT_MOUNTED))
+    known = was in (None, inode) or host.registry.knows_directory(str(path), inode)
+    if not taken or (was is not None and not known and _replaced(was, inode, found)):
         before = _take_baseline(host, root, inode, found, before)
         found = [replace(f, before=before.get(f.folder.path)) for f in found]
     elif was != inode:
         host.registry.set_root_inode(str(path), inode)
-    return replace(_sort_out(host, root, found, before, wanted), unreadable=walk.unreadable)
+    return replace(_sort_out(host, root, found, before, wanted, walk.unreadable), unreadable=walk.unreadable)
 
 
 def places(root: Root, walk: roots.Walk, before: Mapping[str, Observation]) -> list[Found]:
@@ -137,11 +145,21 @@ def _on_one_line(error: LabelsError) -> str:
     return f"{error.message}\nTry: {error.hint}".replace("\nTry: ", "; try: ").replace("\n", "; ")
 
 
+def _not_mounted(
+    was: tuple[int, int] | None,
+    inode: tuple[int, int],
+    found: Sequence[Found],
+    before: Mapping[str, Observation],
+) -> bool:
+    """Whether the root is the empty directory on which something else used to be mounted."""
+    return was is not None and was[0] != inode[0] and not found and bool(before)
+
+
 def _replaced(was: tuple[int, int], inode: tuple[int, int], found: Sequence[Found]) -> bool:
     """Whether another directory stands at the root's path now, which then gets a baseline of its own.
 
-    Device numbers change over reboots and remounts: a root in which anything is as it was seen is the same root, and
-    so is an inode of which nothing was seen yet.
+    Asked only of a directory that the root never was. Device numbers change over reboots and remounts: a root in which
+    anything is as it was seen is the same root, and so is an inode of which nothing was seen yet.
     """
     known = [f for f in found if f.before is not None]
     if any(f.before is not None and f.before.fingerprint == f.fingerprint for f in known):
@@ -228,10 +246,15 @@ def _mtime(found: Found) -> int:
 
 
 def _sort_out(
-    host: Host, root: Root, found: Sequence[Found], before: Mapping[str, Observation], wanted: frozenset[str]
+    host: Host,
+    root: Root,
+    found: Sequence[Found],
+    before: Mapping[str, Observation],
+    wanted: frozenset[str],
+    unreadable: Sequence[str],
 ) -> Scan:
     pending, written = judge(host, root, found, wanted, host.clock())
-    lost = gone({f.folder.path for f in found}, before)
+    lost = gone({f.folder.path for f in found}, before, unreadable)
     host.registry.observe([*written, *lost])
     return Scan(in_order(pending), len(found), missed=tuple(was.path for was in lost))
 
@@ -332,11 +355,12 @@ def _held_back(root: Root, f: Found, newest: frozenset[str], now: float, *, over
     return reason("unwanted", f"the root's `checkpoints: {root.checkpoints}` leaves out {f.folder.path}")
 
 
-def gone(here: Collection[str], before: Mapping[str, Observation]) -> list[Observation]:
-    """A directory that vanished before its snapshot was taken is shown as missed."""
+def gone(here: Collection[str], before: Mapping[str, Observation], unreadable: Sequence[str] = ()) -> list[Observation]:
+    """A directory that vanished before its snapshot was taken is shown as missed; what cannot be read may be there."""
+    veiled = tuple("" if path == "." else f"{path}/" for path in unreadable)
     lost = reason("source_gone", "it was deleted before its snapshot was taken")
     return [
         replace(was, state="source_gone", reason=lost.code, message=lost.message, hint=lost.hint)
         for path, was in before.items()
-        if path not in here and was.state in TAKEN_UP
+        if path not in here and was.state in TAKEN_UP and not f"{path}/".startswith(veiled)
     ]

@@ -77,7 +77,7 @@ def _missed(host: Host, root: Root, news: News) -> tuple[str, ...]:
     if news.here is None:
         return ()
     waiting = host.registry.observations(str(root.path), states=discover.TAKEN_UP)
-    lost = discover.gone(news.here, {seen.path: seen for seen in waiting})
+    lost = discover.gone(news.here, {seen.path: seen for seen in waiting}, news.unreadable)
     if lost:
         host.registry.observe(lost)
     return tuple(was.path for was in lost)
