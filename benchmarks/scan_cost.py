@@ -17,11 +17,13 @@ from helpers.adapters import write_adapter
 from helpers.hosts import World
 from host import BASE, Daemon, Host, daemon, until
 
-RUNS, CHECKPOINTS = 910, 10
+RUNS, CHECKPOINTS = 954, 10
 LIMIT = 1.5
 PAIRS = 21
-REST = 60.0
+REST = 120.0
 """Seconds of rest over which the processor time is counted."""
+PERIOD = 30.0
+"""Seconds between two walks meanwhile: the daemon's own default."""
 CALM = 5.0
 """Seconds until what was written last is no news any more."""
 BESIDE = ("training_args.bin", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -44,14 +46,13 @@ def main() -> None:
         time.sleep(CALM)
         for _ in range(3):
             intake.turn()
-        pairs = [(_timed(lambda: walk(host.root)), _timed(intake.turn)) for _ in range(PAIRS)]
+        pairs = [(*_timed(partial(walk, host.root)), *_timed(intake.turn)) for _ in range(PAIRS)]
         world.close()
-        walked, turned = (statistics.median(times) for times in zip(*pairs, strict=True))
-        spent = statistics.median(_processor(host.root) for _ in range(PAIRS))
+        walked, walked_busy, turned, turned_busy = (statistics.median(times) for times in zip(*pairs, strict=True))
         with daemon(host) as running:
             page = str(running.said("status_page_on")[0]["url"])
             until(lambda: f'"known":{known}' in read(page + "status.json").replace(" ", ""), "known", running.process)
-            busy, scans = _at_rest(page, running)
+            busy, scans, spent = _at_rest(page, running, host.root)
             memory = memory_of(running)["VmRSS"]
     ratio = turned / walked
     figures.hand_over(
@@ -61,11 +62,12 @@ def main() -> None:
                 ratio,
                 LIMIT,
                 "times",
-                note=f"{1000 * turned:.0f} ms against {1000 * walked:.0f} ms, medians of {PAIRS} pairs",
+                note=f"{1000 * turned:.0f} ms against {1000 * walked:.0f} ms, medians of {PAIRS} pairs; of this the"
+                f" processor's {1000 * turned_busy:.0f} against {1000 * walked_busy:.0f} ms",
             ),
             figures.at_most(
-                f"processor time of the whole daemon at rest with them over {REST:.0f} s, against as many bare walks as"
-                " it scanned",
+                f"processor time of the whole daemon at rest with them over {REST:.0f} s, against as many bare walks in"
+                " that time as it scanned",
                 busy / (scans * spent),
                 LIMIT,
                 "times",
@@ -99,18 +101,18 @@ def _write_run(root: Path, number: int, *, final: bool) -> int:
     return len(folders) + final
 
 
-def _at_rest(page: str, running: Daemon) -> tuple[float, int]:
-    """Processor seconds over a time of rest, and the scans in it."""
+def _at_rest(page: str, running: Daemon, root: Path) -> tuple[float, int, float]:
+    """Processor seconds over a time of rest, the scans in it, and the seconds of a bare walk made as seldom."""
     time.sleep(CALM)
     for _ in range(2):  # the first scans after a start judge everything
-        until(partial(_looked_since, page, _turns(page)), "it has looked", running.process, pause=1.0)
+        before = _turns(page)
+        until(partial(_turned, page, before), "it has looked", running.process, pause=1.0)
     scans, busy = _turns(page), _seconds(running)
-    time.sleep(REST)
-    return _seconds(running) - busy, _turns(page) - scans
-
-
-def _looked_since(page: str, before: int) -> bool:
-    return _turns(page) > before
+    walks = []
+    for _ in range(round(REST / PERIOD)):
+        time.sleep(PERIOD)
+        walks.append(_timed(partial(walk, root))[1])
+    return _seconds(running) - busy, _turns(page) - scans, statistics.mean(walks)
 
 
 def _turns(page: str) -> int:
@@ -128,17 +130,11 @@ def _seconds(running: Daemon) -> float:
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
-def _timed(do: Callable[[], object]) -> float:
-    began = time.perf_counter()
+def _timed(do: Callable[[], object]) -> tuple[float, float]:
+    """Seconds on the clock, and of the processor."""
+    began, busy = time.perf_counter(), time.process_time()
     do()
-    return time.perf_counter() - began
-
-
-def _processor(root: Path) -> float:
-    """Processor time of one bare walk."""
-    began = time.process_time()
-    walk(root)
-    return time.process_time() - began
+    return time.perf_counter() - began, time.process_time() - busy
 
 
 if __name__ == "__main__":

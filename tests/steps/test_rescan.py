@@ -278,6 +278,53 @@ def test_what_is_at_rest_is_not_judged(make_site: Callable[..., Site], checkpoin
     assert site.seen("before/checkpoint-1").state == {"final": "unwanted", "all": "waiting"}[checkpoints]
 
 
+def in_place(path: Path) -> None:
+    """Write the same number of bytes into a file, and set its time back to what it was."""
+    was = path.stat()
+    path.write_bytes(b"x" * was.st_size)
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "a payload file is written in place": lambda a: in_place(a / ad.WEIGHTS) or os.utime(a / ad.WEIGHTS, (1, 1)),
+    "labels of the same size and time": lambda a: in_place(a / ad.LABELS),
+    "labels go": lambda a: (a / ad.LABELS).unlink(),
+    "a marker comes": lambda a: (a.parent / f"a{ad.MARKER_SUFFIX}").write_text("{}"),
+    "a state file comes": lambda a: (a / "checkpoint-1" / ad.STATE).write_text("{}"),
+    "a state file of a named adapter is written": lambda a: (a / "checkpoint-2" / ad.STATE).write_text("[]"),
+    "a chat template is written": lambda a: (a / roots.TEMPLATES / "tool.jinja").write_text("other"),
+    "a checkpoint changes its place": lambda a: (a / "checkpoint-1").rename(a / "checkpoint-9"),
+    "another folder in its place": lambda a: a.rename(a.parent / "b") and write_adapter(a, seed=7),
+    "a pickle comes": lambda a: (a / "checkpoint-3").mkdir() or (a / "checkpoint-3" / ad.PICKLE).touch(),
+}
+
+
+@pytest.mark.parametrize("network", ["true", "auto"])
+@pytest.mark.parametrize("what", CHANGES)
+def test_each_change_is_found(make_site: Callable[..., Site], what: str, network: str) -> None:
+    """Of a run that is held back by its labels: its rows say after one scan what a scan without memory writes."""
+    site = make_site(network=network, checkpoints="all").empty()
+    run = write_adapter(site.root / "a")
+    (run / roots.TEMPLATES).mkdir()
+    (run / roots.TEMPLATES / "tool.jinja").write_text("{{ x }}")
+    write_adapter(run / "checkpoint-1", seed=1)
+    (run / "checkpoint-1" / ad.STATE).unlink()
+    write_adapter(run / "checkpoint-2" / "poet", seed=2)
+    (run / "checkpoint-2" / ad.STATE).write_text("{}")
+    (run / ad.LABELS).write_text("publish: no\n")
+    known, host = Known(later), site.host
+    root = host.config.roots[0]
+    for _ in range(3):
+        assert rescan.scan(host, root, known).pending == ()
+    before = site.registry.observations()
+    CHANGES[what](run)
+    rescan.scan(host, root, known)
+    after = site.registry.observations()
+    assert after != before
+    discover.scan(host, root)
+    assert site.registry.observations() == after
+
+
 def test_what_changed_a_moment_ago_is_news_to_the_next_scan_too(site: Site) -> None:
     """A file may change twice within one tick of the clock that dates it: for two seconds nothing comes to rest."""
     write_adapter(site.root / "support" / "checkpoint-1")
