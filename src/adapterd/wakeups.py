@@ -156,6 +156,8 @@ class Watcher:
         self._watched, self._failed, self._suspected, self._blind = dict(wanted), {}, bool(self._blind), ""
         self._due = self._monotonic() + LOOK_AGAIN
         able = [name for name, at in wanted.items() if not isinstance(at, str)]
+        if not able:
+            return
         logging.getLogger("watchdog.observers").addHandler(self._doubts)
         try:
             observer = Observer()

@@ -82,6 +82,8 @@ def play(count: int, seed: int, folder: Path, hub: RunningHub) -> Outcome:
                 stage.add(number, kind)
             stage.play()
             stages.append(stage)
+            sys.stderr.write(f"{min(first + TOGETHER, count)} of {count} have written\n")
+        sys.stderr.write("what they wrote is published and read again\n")
         _publish(world, stages)
         _count(world, stages, outcome)
         return outcome
