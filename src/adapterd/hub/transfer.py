@@ -1,5 +1,6 @@
 """Reading one file of a repo, through the library's session: into memory, or resumably onto disk."""
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -9,12 +10,15 @@ from pathlib import Path
 import httpx2
 from huggingface_hub import get_session, hf_raise_for_status
 
+from adapterd.core.publication import git_blob
 from adapterd.ports import Denied, Transient
 
 READ_LIMIT = 16 * 1024 * 1024
 """Most bytes that `read` takes into memory; manifests and cards are far below."""
 
 _RANGE = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<total>\d+)")
+
+_SHA256, _SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
 # Lengths and offsets count stored bytes, so nothing on the way may compress.
 _PLAIN = {"accept-encoding": "identity"}
@@ -29,7 +33,25 @@ def read(url: str, headers: Mapping[str, str], what: str) -> bytes:
             data += chunk
             if len(data) > READ_LIMIT:
                 raise Denied(f"{what}: the file is larger than {READ_LIMIT} bytes", "download it instead")
+    if _other_bytes(response, data):
+        raise Transient(f"{what}: other bytes arrived than its etag names", "nothing, it is read again")
     return bytes(data)
+
+
+def _other_bytes(response: httpx2.Response, data: bytes | bytearray) -> bool:
+    """Whether an answer's etag belies its bytes.
+
+    The Hub's etag is the blob's id in git or, of a large file, its sha256. What a store on another host says is of its
+    own making, what has another form says nothing, and proxies that give a plain sha1 are known.
+    """
+    chain = [*response.history, response]
+    home = [each.headers for each in chain if each.url.host == chain[0].url.host]
+    said = [found for each in home if (found := each.get("x-linked-etag") or each.get("etag"))]
+    etag = said[-1].removeprefix("W/").strip('"') if said else ""
+    if _SHA256.fullmatch(etag):
+        return hashlib.sha256(data).hexdigest() != etag
+    plain = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    return _SHA1.fullmatch(etag) is not None and etag not in (git_blob(bytes(data)), plain)
 
 
 def download(url: str, headers: Mapping[str, str], part: Path, target: Path, what: str) -> None:
