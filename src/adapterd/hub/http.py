@@ -91,10 +91,16 @@ class Call:
             request.headers.pop("authorization", None)
         changes = self._effect != "" and request.method == "POST" and self._effect in request.url.path
         self.effect_sent |= changes
+        if request.method == "PUT":
+            # The content of a file is sent once; to follow would send what is left of it, nothing.
+            options["follow_redirects"] = False
         try:
             response = self._http.send(request, stream=True, **options)
             if response.status_code in _LATER or response.is_server_error:
                 hf_raise_for_status(response)
+            if response.has_redirect_location and request.method == "PUT":
+                response.close()
+                raise FinalError(f"the upload to {request.url.host} is sent elsewhere ({response.status_code})")
             if not stream:
                 response.read()
         except FinalError:

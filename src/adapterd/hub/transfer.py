@@ -46,7 +46,7 @@ def _other_bytes(response: httpx2.Response, data: bytes | bytearray) -> bool:
     """
     chain = [*response.history, response]
     home = [each.headers for each in chain if each.url.host == chain[0].url.host]
-    said = [found for each in home if (found := each.get("x-linked-etag") or each.get("etag"))]
+    said = [each[name] for name in ("etag", "x-linked-etag") for each in home if name in each]
     etag = said[-1].removeprefix("W/").strip('"') if said else ""
     if _SHA256.fullmatch(etag):
         return hashlib.sha256(data).hexdigest() != etag
