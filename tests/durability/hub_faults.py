@@ -1,8 +1,9 @@
 """Every fault of the Hub, one after the other: ``python -m durability.hub_faults [WORD]``.
 
 Real publishers with the real client publish versions through each fault of the embedded Hub, and deployers take one.
-Waiting passes on an injected clock; what hangs, hangs in real seconds. It ends with 1 unless every version was published
-by itself or, where a person must act, stalled with its hint and was published after that: once, and with the right bytes.
+Waiting passes on an injected clock; what hangs, hangs in real seconds. It ends with 1 unless every version was
+published by itself or, where a person must act, stalled with its hint and was published after that: once, and with the
+right bytes.
 """
 
 import sys
@@ -32,10 +33,11 @@ def main(words: Sequence[str]) -> int:
         "tokens to other hosts": sum(run.leaked for run in runs),
     }
     bad = [each for each in (*runs, *taken) if not each.good]
+    ended = ", ".join(f"{name} {count}" for name, count in counts.items())
     _say(
-        f"\n{len(runs)} faults, {versions} versions: {by_themselves} published by themselves, {versions - by_themselves}"
-        f" after a person acted; {', '.join(f'{name} {n}' for name, n in counts.items())};"
-        f" {len(taken)} faults of taking, {sum(each.taken for each in taken)} taken; {time.monotonic() - began:.0f} s"
+        f"\n{len(runs)} faults, {versions} versions: {by_themselves} published by themselves,"
+        f" {versions - by_themselves} after a person acted; {ended}; {len(taken)} faults of taking,"
+        f" {sum(each.taken for each in taken)} taken; {time.monotonic() - began:.0f} s"
     )
     for each in bad:
         _say(f"NOT AS IT MUST BE: {each}")

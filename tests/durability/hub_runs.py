@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx2
@@ -21,7 +21,7 @@ from adapterd.hub.server import Account, FaultPlan, RunningHub, start
 from adapterd.hub.server.faults import Redirect
 from adapterd.reconcile import LINE
 from adapterd.registry import open_registry, prepare
-from durability.books import WEIGHTS, audit
+from durability.books import WEIGHTS, Books, audit
 from durability.hub_cases import ELSEWHERE, PATIENT, Case
 from helpers.hosts import NAMESPACE, TOKEN, Clock, World
 from publishing.conftest import stage
@@ -114,7 +114,13 @@ class Bench:
     plan: FaultPlan
     clock: Clock
     template: Path
+    clients: dict[tuple[float, str], HubClient] = field(default_factory=dict)
     count: int = 0
+
+    def next(self) -> int:
+        """A number that no other adapter or run has."""
+        self.count += 1
+        return self.count
 
     def strike(self, case: Case) -> None:
         """Put the case's rules in force, with the other host's real address."""
@@ -129,12 +135,17 @@ class Bench:
 
     def world(self) -> World:
         """A publisher with a state of its own."""
-        self.count += 1
-        return World(self.tmp / f"w{self.count}", self.hub.endpoint, clock=self.clock, template=self.template)
+        world = World(self.tmp / f"w{self.next()}", self.hub.endpoint, clock=self.clock, template=self.template)
+        world.client.close()
+        world.client = self.client()
+        return world
 
     def client(self, deadline: float = PATIENT, token: str = TOKEN) -> HubClient:
-        """A client of the Hub."""
-        return HubClient(self.hub.endpoint, token, xet=False, ca_file=None, proxy=None, deadline=deadline)
+        """A client of the Hub, the same for the same wishes."""
+        if (deadline, token) not in self.clients:
+            made = HubClient(self.hub.endpoint, token, xet=False, ca_file=None, proxy=None, deadline=deadline)
+            self.clients[deadline, token] = made
+        return self.clients[deadline, token]
 
 
 @contextmanager
@@ -152,44 +163,47 @@ def bench(tmp: Path, template: Path | None = None) -> Iterator[Bench]:
         start(tmp / "hub", accounts, faults=plan) as hub,
         start(tmp / "elsewhere", [], middleware=[Middleware(Eavesdropper, heard)]) as other,
     ):
-        yield Bench(tmp, hub, other.endpoint.replace("127.0.0.1", "localhost"), heard, plan, clock, template)
+        here = Bench(tmp, hub, other.endpoint.replace("127.0.0.1", "localhost"), heard, plan, clock, template)
+        yield here
+        for client in here.clients.values():
+            client.close()
 
 
-def publish(here: Bench, case: Case) -> Run:
-    """Publish two or three versions of one adapter through a fault."""
-    world = here.world()
-    adapter = f"{NAMESPACE}/faulty-{here.count}"
-    versions = [] if case.fresh else [stage(world, adapter, 1, step=10)]
-    _drive(world)
-    before = len(versions)
-    versions += [stage(world, adapter, 2, step=10), stage(world, adapter, 3, step=20)]
-    _speak(world, here.client(case.deadline))
+def publish(here: Bench, case: Case, *, versions: int = 2, world: World | None = None) -> Run:
+    """Publish versions of one adapter through a fault; with a `world`, it and its adapter are those of other cases."""
+    adapter = f"{NAMESPACE}/shared"
+    if world is None or case.fresh:
+        adapter = f"{NAMESPACE}/faulty-{here.next()}"
+    mine = world or here.world()
+    if not case.fresh and not mine.registry.versions(adapter):
+        stage(mine, adapter, here.next(), step=10)
+        _drive(mine)
+    staged = [stage(mine, adapter, here.next(), step=10) for _ in range(versions)]
+    mine.client = here.client(case.deadline)
     heard = len(here.heard)
     here.strike(case)
-    tries = _drive(world)
+    tries = _drive(mine)
     struck = list(here.plan.strikes)
     here.plan.use(())
-    ended = [_now(world, v) for v in versions[before:]]
-    by_themselves = sum(v.stage is Stage.PUBLISHED for v in ended)
+    ended = [_now(mine, v) for v in staged]
     over = max((s.at for s in struck), default=here.clock.now)
     stalled = [v for v in ended if v.stalled]
     unhelped = [f"{v.label}: {v.reason}, {v.message}" for v in stalled if v.reason != case.stalls or not v.hint]
-    if stalled:
-        over = here.clock.now
-        _remedy(here, world, case, adapter)
-        tries += _drive(world)
-    last = [_now(world, v) for v in versions]
+    if stalled or case.remedy:
+        over = here.clock.now if stalled else over
+        _remedy(here, mine, case, adapter)
+        tries += _drive(mine)
+    last = [_now(mine, v) for v in staged]
     unhelped += [f"{v.label} stays {v.stage.value}: {v.message}" for v in last if v.stage is not Stage.PUBLISHED]
-    reader = here.client(token=NEW_TOKEN)
-    books = audit(reader, [adapter], {_weights(world, v): v.label for v in versions})
-    reader.close()
-    world.close()
+    books = books_of(here, mine, adapter) if world is None or case.fresh else Books(0, (), (), ())
+    if world is None:
+        mine.registry.close()
     return Run(
         case=case,
         versions=len(ended),
         tries=tries,
-        published=by_themselves,
-        stalled=tuple(f"{v.reason}" for v in stalled),
+        published=sum(v.stage is Stage.PUBLISHED for v in ended),
+        stalled=tuple(v.reason for v in stalled),
         unhelped=tuple(unhelped),
         lost=books.lost,
         duplicated=books.duplicated,
@@ -201,10 +215,15 @@ def publish(here: Bench, case: Case) -> Run:
     )
 
 
+def books_of(here: Bench, world: World, adapter: str = f"{NAMESPACE}/shared") -> Books:
+    """Hold what the Hub has of an adapter against what was staged."""
+    wanted = {_weights(world, v): v.label for v in world.registry.versions(adapter)}
+    return audit(here.client(), [adapter], wanted)
+
+
 def take(here: Bench, case: Case, adapter: str) -> Taken:
     """Resolve and pull one version through a fault, again and again, until it is there."""
-    here.count += 1
-    target = here.tmp / f"taken{here.count}" / "adapter"
+    target = here.tmp / f"taken{here.next()}" / "adapter"
     client = here.client(case.deadline)
     here.strike(case)
     wrong: list[str] = []
@@ -224,7 +243,6 @@ def take(here: Bench, case: Case, adapter: str) -> Taken:
     here.plan.use(())
     if found is not None:
         wrong += [f"{path} is wrong" for path, (digest, _) in found.files.items() if digest != _digest(target / path)]
-    client.close()
     return Taken(case, tries, struck, found is not None, tuple(wrong), tuple(said))
 
 
@@ -249,7 +267,7 @@ def _drive(world: World) -> int:
 def _remedy(here: Bench, world: World, case: Case, adapter: str) -> None:
     """Do what the hint says, as a person would."""
     if case.remedy == "token":
-        _speak(world, here.client(token=NEW_TOKEN))
+        world.client = here.client(token=NEW_TOKEN)
     if case.remedy == "private":
         answer = httpx2.put(
             f"{here.hub.endpoint}/api/models/{adapter}/settings",
@@ -261,11 +279,6 @@ def _remedy(here: Bench, world: World, case: Case, adapter: str) -> None:
     for version in world.registry.versions(adapter):
         if version.stalled:
             operate.retry(world.host, version.label, "tester", "the fault is mended")
-
-
-def _speak(world: World, client: HubClient) -> None:
-    world.client.close()
-    world.client = client
 
 
 def _now(world: World, version: AdapterVersion) -> AdapterVersion:
@@ -285,8 +298,8 @@ def _digest(path: Path) -> str:
 def version_to_take(here: Bench) -> str:
     """Publish one version without any fault; its adapter."""
     world = here.world()
-    adapter = f"{NAMESPACE}/taken-{here.count}"
-    stage(world, adapter, 1)
+    adapter = f"{NAMESPACE}/taken-{here.next()}"
+    stage(world, adapter, here.next())
     _drive(world)
-    world.close()
+    world.registry.close()
     return adapter

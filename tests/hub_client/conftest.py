@@ -101,6 +101,8 @@ class FaultServer:
             self._reset(handler)
             return
         handler.send_response(answer.status)
+        if "/resolve/" in handler.path and answer.status < 400 and "X-Repo-Commit" not in answer.headers:
+            handler.send_header("X-Repo-Commit", "1" * 40)  # as every Hub does
         for name, value in answer.headers.items():
             handler.send_header(name, value)
         if not {"content-length", "Content-Length"} & answer.headers.keys():

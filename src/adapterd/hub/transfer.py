@@ -13,6 +13,8 @@ from huggingface_hub import get_session, hf_raise_for_status
 from adapterd.core.publication import git_blob
 from adapterd.ports import Denied, Transient
 
+NO_HUB = "check that hub.endpoint is a Hub, and what a proxy in between answers"
+
 READ_LIMIT = 16 * 1024 * 1024
 """Most bytes that `read` takes into memory; manifests and cards are far below."""
 
@@ -28,7 +30,7 @@ def read(url: str, headers: Mapping[str, str], what: str) -> bytes:
     """The bytes at `url`, in one request."""
     data = bytearray()
     with get_session().stream("GET", url, headers={**headers, **_PLAIN}) as response:
-        hf_raise_for_status(response)
+        _answered_by_a_hub(response, what)
         for chunk in response.iter_bytes():
             data += chunk
             if len(data) > READ_LIMIT:
@@ -36,6 +38,13 @@ def read(url: str, headers: Mapping[str, str], what: str) -> bytes:
     if _other_bytes(response, data):
         raise Transient(f"{what}: other bytes arrived than its etag names", "nothing, it is read again")
     return bytes(data)
+
+
+def _answered_by_a_hub(response: httpx2.Response, what: str) -> None:
+    """Raise what a status means; and Transient where a page stands in for the file, as a proxy may answer with 200."""
+    hf_raise_for_status(response)
+    if not any("x-repo-commit" in each.headers for each in (*response.history, response)):
+        raise Transient(f"{what}: the answer is not a Hub's: it names no commit", NO_HUB)
 
 
 def _other_bytes(response: httpx2.Response, data: bytes | bytearray) -> bool:
@@ -62,7 +71,7 @@ def download(url: str, headers: Mapping[str, str], part: Path, target: Path, wha
     while True:
         have = _size(part)
         try:
-            total = _append(url, headers, part, have)
+            total = _append(url, headers, part, have, what)
         except httpx2.TransportError:
             if _size(part) <= have:
                 raise
@@ -78,7 +87,7 @@ def download(url: str, headers: Mapping[str, str], part: Path, target: Path, wha
     _sync_folder(target.parent)
 
 
-def _append(url: str, headers: Mapping[str, str], part: Path, have: int) -> int | None:
+def _append(url: str, headers: Mapping[str, str], part: Path, have: int, what: str) -> int | None:
     """Fetch the rest after `have` bytes, or all of it, and return the whole's length where the server gives it."""
     ask = {**headers, **_PLAIN} | ({"range": f"bytes={have}-"} if have else {})
     with get_session().stream("GET", url, headers=ask) as response:
@@ -88,8 +97,8 @@ def _append(url: str, headers: Mapping[str, str], part: Path, have: int) -> int 
             if total == str(have):
                 return have
             part.unlink()
-            return _append(url, headers, part, 0)
-        hf_raise_for_status(response)
+            return _append(url, headers, part, 0, what)
+        _answered_by_a_hub(response, what)
         resumed = _RANGE.fullmatch(response.headers.get("content-range", ""))
         start = int(resumed["start"]) if resumed and response.status_code == HTTPStatus.PARTIAL_CONTENT else 0
         with part.open("r+b" if have else "wb") as file:
