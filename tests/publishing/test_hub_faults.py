@@ -45,6 +45,6 @@ def test_a_version_gets_through_a_fault_or_stalls_with_a_hint(here: Bench, share
 
 @pytest.mark.parametrize("case", TAKING, ids=[case.name for case in TAKING])
 def test_what_is_taken_is_right_or_not_there(here: Bench, adapter: str, case: Case) -> None:
-    """Each `resolve` and `pull` ends with the version, or with nothing in its place and a hint; tried again, it works."""
+    """Each `resolve` and `pull` ends with the version, or with nothing there and a hint; tried again, it works."""
     taken = take(here, case, adapter)
     assert taken.good, taken

@@ -92,15 +92,13 @@ class Call:
         changes = self._effect != "" and request.method == "POST" and self._effect in request.url.path
         self.effect_sent |= changes
         if request.method == "PUT":
-            # The content of a file is sent once; to follow would send what is left of it, nothing.
             options["follow_redirects"] = False
         try:
             response = self._http.send(request, stream=True, **options)
             if response.status_code in _LATER or response.is_server_error:
                 hf_raise_for_status(response)
-            if response.has_redirect_location and request.method == "PUT":
-                response.close()
-                raise FinalError(f"the upload to {request.url.host} is sent elsewhere ({response.status_code})")
+            if request.method == "PUT":
+                _stays(response)
             if not stream:
                 response.read()
         except FinalError:
@@ -110,6 +108,13 @@ class Call:
         if changes:
             self.answer = response
         return response
+
+
+def _stays(response: httpx2.Response) -> None:
+    """Refuse to follow with an upload: a file's content is read once, and nothing of it is left to be sent again."""
+    if response.has_redirect_location:
+        response.close()
+        raise FinalError(f"the upload to {response.request.url.host} is sent elsewhere ({response.status_code})")
 
 
 class Session(httpx2.Client):

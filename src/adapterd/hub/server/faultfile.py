@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import yaml
 
+from adapterd.hub.server.cards import Loader
 from adapterd.hub.server.faultkinds import KINDS
 from adapterd.hub.server.faults import Asked, Fault, FaultPlan, Rule
 from adapterd.hub.server.web.actions import ACTIONS
@@ -74,7 +75,7 @@ class FaultFile(FaultPlan):
 def parse(text: str, name: str) -> tuple[Rule, ...]:
     """Read the rules of a plan; `name` is the file's, for messages."""
     try:
-        data = yaml.safe_load(text)
+        data = yaml.load(text, Loader=Loader)  # noqa: S506 - a safe loader, for which `on` is no switch
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise FaultFileError(f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}", "correct it") from None
     rules = data.get("rules") if isinstance(data, dict) else data

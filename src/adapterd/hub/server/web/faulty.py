@@ -45,8 +45,10 @@ class OpenProtocol(H11Protocol):
     def shutdown(self) -> None:
         """End: whoever waits for an answer that a fault holds back is not waited for."""
         super().shutdown()
-        if self.scope and self.scope["state"].get("struck"):
-            self.transport.abort()
+        if self.scope:
+            self.scope["state"]["ending"] = True
+            if self.scope["state"].get("struck"):
+                self.transport.abort()
 
 
 class Faulty:
@@ -65,6 +67,8 @@ class Faulty:
             request = asked(scope["method"], scope["raw_path"].decode("ascii", "replace"))
             faults = await run_in_threadpool(self._plan.strike, request)
             scope["state"]["struck"] = bool(faults)
+            if faults and scope["state"].get("ending"):
+                _transport(scope).abort()
             for fault in reversed(faults):
                 app = self._struck(fault, request, app)
         await app(scope, receive, send)
@@ -202,7 +206,7 @@ def _trickle(app: ASGIApp, fault: Trickle) -> ASGIApp:
             await app(scope, slowly, send)
             return
         transport = _transport(scope)
-        transport.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
+        transport.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-repo-commit: %040d\r\n" % 0)
         transport.write(b"x-slow: " if fault.what == "headers" else b"content-length: 1000000000\r\n\r\n")
         gone = asyncio.ensure_future(_gone(receive))
         while not (await asyncio.wait([gone], timeout=fault.every))[0]:
