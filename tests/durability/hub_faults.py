@@ -32,7 +32,8 @@ def main(words: Sequence[str]) -> int:
         "wrong": sum(len(run.wrong) for run in runs) + sum(len(each.wrong) for each in taken),
         "tokens to other hosts": sum(run.leaked for run in runs),
     }
-    bad = [each for each in (*runs, *taken) if not each.good]
+    bad: list[Run | Taken] = [run for run in runs if not run.good]
+    bad += [each for each in taken if not each.good]
     ended = ", ".join(f"{name} {count}" for name, count in counts.items())
     _say(
         f"\n{len(runs)} faults, {versions} versions: {by_themselves} published by themselves,"

@@ -129,8 +129,8 @@ def test_a_gitignore_in_the_repo_leaves_nothing_out(client: HubClient, repo: str
     (tmp_path / "w.safetensors").write_bytes(f"{repo} ignored".encode() * 100)
     head = client.refs(repo).branches["main"]
     head = client.commit(repo, "main", head, [AddBytes(".gitignore", b"*.safetensors\n*.json\n")], "by hand")
-    files = [AddFile("w.safetensors", str(tmp_path / "w.safetensors")), AddBytes("adapter_config.json", b"{}")]
-    made = client.commit(repo, "main", head, files, "v1")
+    large = AddFile("w.safetensors", str(tmp_path / "w.safetensors"))
+    made = client.commit(repo, "main", head, [large, AddBytes("adapter_config.json", b"{}")], "v1")
     assert {"w.safetensors", "adapter_config.json"} <= set(client.tree(repo, made))
 
 

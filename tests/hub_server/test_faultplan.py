@@ -51,7 +51,7 @@ def test_a_rule_is_about_action_method_path_and_repo() -> None:
     assert matches(Rule(fault=fault), REFS)
     assert matches(Rule(fault=fault, on=("tree", "refs"), method="GET", path="/api/*/refs", repo="acme/*"), REFS)
     for other in ({"on": ("tree",)}, {"method": "POST"}, {"path": "/api"}, {"repo": "ada/*"}):
-        assert not matches(Rule(fault=fault, **other), REFS)  # type: ignore[arg-type] # by name
+        assert not matches(Rule(fault=fault, **other), REFS)
 
 
 def test_a_rule_strikes_from_the_nth_on_and_so_many_times() -> None:

@@ -75,8 +75,12 @@ class Call:
         """Seconds that are left; FinalError where there are none."""
         left = self._end - self._clock()
         if left <= 0:
-            raise FinalError(f"no complete answer within the deadline of {self._seconds:g} s")
+            raise FinalError(self.overdue())
         return left
+
+    def overdue(self) -> str:
+        """Say that the time is over."""
+        return f"no complete answer within the deadline of {self._seconds:g} s"
 
     def send(
         self,
