@@ -162,3 +162,14 @@ def test_a_plan_that_is_not_there_is_no_plan(tmp_path: Path) -> None:
     """A mistyped name ends the start."""
     with pytest.raises(FaultFileError, match=r"cannot be read: No such file.*\nTry: name a readable file"):
         FaultFile(tmp_path / "gone.yaml", print)
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "hub-faults.md"
+
+
+def test_the_documentation_knows_every_fault_and_action() -> None:
+    """Its tables name all of them, and its example is a plan."""
+    text = DOCUMENT.read_text()
+    assert [name for name in (*KINDS, *ACTIONS) if f"`{name}`" not in text] == []
+    example = text.partition("    rules:\n")[2].partition("\n\n")[0]
+    assert len(parse(f"    rules:\n{example}", "example")) == 3
