@@ -14,11 +14,11 @@ from adapterd.config import Config, ConfigError, Places, find_token, load, place
 from adapterd.config.checks import root_conflict
 from adapterd.core.errors import AdapterdError
 from adapterd.fingerprints import Digests
-from adapterd.instance import new_instance, publisher_id, read_instance
+from adapterd.instance import known_publisher, new_instance, read_instance
 from adapterd.ports import Registry
 from adapterd.registry import acquire, open_registry, prepare
 from adapterd.roots import SettleError
-from adapterd.spool import Spool
+from adapterd.spool import Spool, clear_asides
 from adapterd.steps.host import Host
 from adapterd.worker.converting import Converter
 from adapterd.worker.gates import GateRunner
@@ -91,8 +91,12 @@ def opened(config: Config, *, anew: bool = False) -> Iterator[Host]:
     for folder in {at.state, at.registry.parent, at.instance.parent}:
         make_folder(folder)
     with acquire(at.registry):
-        publisher = (read_instance(at) or new_instance(at)) if anew else publisher_id(at)
+        for file in (at.index, at.instance, at.digests):
+            clear_asides(file)
+        known = read_instance(at) if anew else known_publisher(at)
         prepare(at.registry)
+        # Written once there is a registry: a first start that dies before must not look like a registry that was lost.
+        publisher = known or new_instance(at)
         registry = open_registry(at.registry)
         host = host_of(config, at, registry, publisher)
         try:
@@ -128,7 +132,7 @@ def host_of(config: Config, at: Places, registry: Registry, publisher: str) -> H
         validator=worker_of(config, digests),
         convert=Converter(),
         gates=GateRunner(),
-        spool=Spool(at.spool),
+        spool=Spool(at.spool, [str(Path.home()), *(str(root.path) for root in config.roots)]),
         publisher=publisher,
         clock=time.time,
         monotonic=time.monotonic,

@@ -284,6 +284,7 @@ class Daemon:
         """Ping the service manager and reload on demand, until stopped or `until` is true; then stop everything."""
         interval = self._notify.watchdog_interval()
         pause = min(interval or 5.0, 5.0 if until is None else 0.5)
+        counted = -1
         while not (self.stopping.is_set() or (until is not None and until())):
             self._main.wait(pause)
             if self.reloading.is_set():
@@ -291,9 +292,9 @@ class Daemon:
                 self.reload()
             if self.health.alive() and all(lane.is_alive() for lane in self._lanes):
                 self._notify.watchdog()
-            counts = self._host.registry.counts()
-            published, stalled = counts.get("published", 0), counts.get("stalled", 0)
-            self._notify.status(f"{published} published, {stalled} stalled")
+            if (changes := self._host.registry.changes()) != counted:
+                counted, counts = changes, self._host.registry.counts()
+                self._notify.status(f"{counts.get('published', 0)} published, {counts.get('stalled', 0)} stalled")
         self.stop()
 
     def interrupt(self) -> None:

@@ -1,6 +1,7 @@
 """claim -> step -> record. What a step raises becomes an outcome here and nowhere else."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from adapterd.core.version import (
     backoff,
 )
 from adapterd.log import get_logger
-from adapterd.ports import Claim, Conflict, Denied, LostLease, NotFound, Transient, WorkerDied
+from adapterd.ports import Claim, Conflict, Denied, LostLease, NotFound, RegistryError, Transient, WorkerDied
 from adapterd.steps.gates import GATE_END
 from adapterd.steps.host import Host
 from adapterd.steps.publish import publish
@@ -81,12 +82,15 @@ def turn(
     stopping: Callable[[], bool] = lambda: False,
     working: Callable[[str], None] = lambda _: None,
     grouping: Grouping | None = None,
+    unrecorded: list[Claim] | None = None,
 ) -> AdapterVersion | None:
     """Take one due version through one step and record what came of it; the version, or None where none is due.
 
     While `stopping`, a step that did not come to its end counts for nothing: the version is given back as it was.
     `working` is told which version is in hand. With a `grouping` versions of one base model follow one another.
+    Claims whose outcome the registry could not take down are kept in `unrecorded`, and given back at the next turn.
     """
+    _give_back(host, unrecorded)
     base = grouping.preferred if grouping is not None else ""
     horizon = 2 * longest_wait(host)
     claim = host.registry.claim(arrow.stage, owner, host.clock(), lease_of(host), horizon, prefer_base=base)
@@ -107,7 +111,19 @@ def turn(
                 _record(host, claim, wait)
     except LostLease:
         log.warning("lease_lost", adapter=claim.version.adapter, step=arrow.name)
+    except (RegistryError, Transient):
+        if unrecorded is not None:
+            unrecorded.append(claim)
+        raise
     return host.registry.version(claim.version.id)
+
+
+def _give_back(host: Host, claims: list[Claim] | None) -> None:
+    """End leases that would otherwise hold up their versions until they run out: the step is taken once more."""
+    while claims:
+        with suppress(LostLease):
+            host.registry.release(claims[-1])
+        claims.pop()
 
 
 def lease_of(host: Host) -> float:

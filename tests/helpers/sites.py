@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from adapterd.hub.server import RunningHub
 from adapterd.ports import RegistryError
 from adapterd.registry import open_reader
 from helpers.hosts import NAMESPACE, TOKEN, config_text
@@ -27,12 +27,18 @@ def until(condition: Callable[[], object], what: str, patience: float = PATIENCE
         signal.sigtimedwait([], 0.05)  # lets the other process work for a moment
 
 
+class Served(Protocol):
+    """A Hub, in a thread or as a process."""
+
+    endpoint: str
+
+
 @dataclass
 class Site:
     """A training host: its folders, its configuration, its daemon."""
 
     tmp: Path
-    hub: RunningHub
+    hub: Served
 
     def __post_init__(self) -> None:
         """Make folders, token and a configuration."""
@@ -94,10 +100,10 @@ class Site:
 class Daemon:
     """A running `adapterd watch`."""
 
-    def __init__(self, site: Site, *words: str) -> None:
+    def __init__(self, site: Site, *words: str, log: str = "daemon.log") -> None:
         """Start it; its log goes to a file."""
         self.site = site
-        self.log = site.tmp / "daemon.log"
+        self.log = site.tmp / log
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 site.command("watch", "--config", str(site.config), *words), env=site.environ(), stdout=out, stderr=out

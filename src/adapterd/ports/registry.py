@@ -1,6 +1,6 @@
 """The Registry port: the durable record."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -202,8 +202,15 @@ class RegistryReader(Protocol):
         """A version's reports, oldest first."""
         ...
 
-    def observations(self, root: str | None = None) -> Sequence[Observation]:
-        """What was last seen, of one root or all."""
+    def observations(
+        self,
+        root: str | None = None,
+        *,
+        paths: Collection[str] | None = None,
+        states: Collection[str] | None = None,
+        reason: str | None = None,
+    ) -> Sequence[Observation]:
+        """What was last seen, of one root or all; only these paths, states and reason where they are given."""
         ...
 
     def observation(self, root: str, path: str) -> Observation | None:
@@ -247,6 +254,18 @@ class Registry(RegistryReader, Protocol):
 
     def observe(self, seen: Iterable[Observation]) -> None:
         """Write observations; each overwrites its own row, but never the adapter name it first got."""
+        ...
+
+    def changes(self) -> int:
+        """Grows with every row that this process changes; begins at 0 when the registry is opened."""
+        ...
+
+    def observed_since(self, mark: int) -> tuple[int, frozenset[tuple[str, str]] | None]:
+        """A mark of now, and the (root, path) of every observation that was written since an earlier one.
+
+        None where that is not known: too many were written, or the mark is below 0. An observation is named after it
+        was committed; one that was only written as it stood already may be named as well.
+        """
         ...
 
     def bind(self, adapter: str, root: str, base: str, peft_type: str, task: str) -> AdapterRecord:

@@ -16,6 +16,7 @@ from adapterd.registry.schema import adapters, observations, roots, sightings, v
 _KEPT = ("adapter", "first_seen")
 _AT_ONCE = 100
 """Rows that one statement is given: what a thousand take in memory on their way to SQLite never goes back."""
+_WRITTEN = "observations written"
 
 
 def set_root(conn: Connection, root: str, inode: tuple[int, int] | None, *, baseline: bool) -> None:
@@ -38,9 +39,15 @@ def root_inode(conn: Connection, root: str) -> tuple[bool, tuple[int, int] | Non
 
 def observe(conn: Connection, seen: Iterable[Observation]) -> None:
     """Write observations; a row that says the same already is not touched."""
-    rest = iter(seen)
+    rest, written = iter(seen), conn.info.setdefault(_WRITTEN, [])
     while batch := [rows.plain(observation) for observation in islice(rest, _AT_ONCE)]:
         conn.execute(_overwrite(), batch)
+        written += [(row["root"], row["path"]) for row in batch]
+
+
+def taken(conn: Connection) -> list[tuple[str, str]]:
+    """The root and path of each observation that was written over this connection since the last time of asking."""
+    return list(conn.info.pop(_WRITTEN, ()))
 
 
 @cache

@@ -21,6 +21,7 @@ from adapterd.ports import (
 from adapterd.registry import arrivals, history, line, numbers, records, rows
 from adapterd.registry.engine import explained
 from adapterd.registry.reading import SqlReader
+from adapterd.registry.touched import Place, Touched
 
 
 class SqlRegistry(SqlReader):
@@ -34,6 +35,7 @@ class SqlRegistry(SqlReader):
         super().__init__(path, reads)
         self._writes = writes
         self._clock = clock
+        self._touched = Touched()
 
     def close(self) -> None:
         """Close every connection."""
@@ -44,7 +46,18 @@ class SqlRegistry(SqlReader):
     def _write(self) -> Iterator[Connection]:
         """One transaction: committed at the end of the block, undone by any exception."""
         with explained(self.path), self._writes.begin() as conn:
+            before = _changes(conn)
             yield conn
+            places, changed = arrivals.taken(conn), _changes(conn) - before
+        self._touched.add(places, changed)
+
+    def changes(self) -> int:
+        """Grows with every row that is changed, inserted or deleted."""
+        return self._touched.rows
+
+    def observed_since(self, mark: int) -> tuple[int, frozenset[Place] | None]:
+        """A mark of now, and the (root, path) of what was observed since an earlier one; None: ask for everything."""
+        return self._touched.since(mark)
 
     # --- what comes in ---
 
@@ -188,3 +201,9 @@ class SqlRegistry(SqlReader):
         """Append a line to a version's history."""
         with self._write() as conn:
             history.note(conn, version_id, at, kind, detail)
+
+
+def _changes(conn: Connection) -> int:
+    """How many rows the connection has changed since it was opened (sqlite3_total_changes)."""
+    raw = conn.connection.dbapi_connection
+    return int(raw.total_changes) if raw is not None else 0

@@ -3,7 +3,7 @@
 It only looks. An observation overwrites its own row; running it twice changes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from adapterd.steps.host import Host
 
 RESTING = ("baseline", "settled", "refused")
 """States in which nothing happens to a directory until its fingerprint changes."""
+
+TAKEN_UP = ("waiting", "stalled")
+"""States of a directory whose snapshot is still to be taken."""
 
 STALLED_CONVERSION = "conversion_stalled"
 """The reason of a directory whose conversion came to no answer, again and again."""
@@ -95,7 +98,7 @@ def scan(host: Host, root: Root, wanted: frozenset[str] = frozenset()) -> Scan:
         return Scan((), 0, reason("root_missing", f"root {path} does not exist"))
     walk = roots.walk(path, root.depth)
     before = {seen.path: seen for seen in host.registry.observations(str(path))}
-    found = _places(root, walk, before)
+    found = places(root, walk, before)
     if not taken or (was is not None and was != inode and _replaced(was, inode, found)):
         before = _take_baseline(host, root, inode, found, before)
         found = [replace(f, before=before.get(f.folder.path)) for f in found]
@@ -104,7 +107,7 @@ def scan(host: Host, root: Root, wanted: frozenset[str] = frozenset()) -> Scan:
     return replace(_sort_out(host, root, found, before, wanted), unreadable=walk.unreadable)
 
 
-def _places(root: Root, walk: roots.Walk, before: Mapping[str, Observation]) -> list[Found]:
+def places(root: Root, walk: roots.Walk, before: Mapping[str, Observation]) -> list[Found]:
     """Name run and checkpoint of every folder, and read each run's labels once."""
     labels: dict[str, Labels] = {}
     found = []
@@ -227,7 +230,22 @@ def _mtime(found: Found) -> int:
 def _sort_out(
     host: Host, root: Root, found: Sequence[Found], before: Mapping[str, Observation], wanted: frozenset[str]
 ) -> Scan:
-    now, last = host.clock(), _newest(found)
+    pending, written = judge(host, root, found, wanted, host.clock())
+    lost = gone({f.folder.path for f in found}, before)
+    host.registry.observe([*written, *lost])
+    return Scan(in_order(pending), len(found), missed=tuple(was.path for was in lost))
+
+
+def in_order(pending: Sequence[Found]) -> tuple[Found, ...]:
+    """By run and step, the final last: what one scan finds together is taken in by step."""
+    return tuple(sorted(pending, key=lambda f: (f.at.run, f.at.name, f.at.checkpoint is None, f.at.checkpoint or 0)))
+
+
+def judge(
+    host: Host, root: Root, found: Sequence[Found], wanted: frozenset[str], now: float
+) -> tuple[list[Found], list[Observation]]:
+    """Which directories of whole runs shall come to rest, and what is to be written down of them and of the others."""
+    last = _newest(found)
     finals = {(f.at.run, f.at.name) for f in found if f.at.final}
     pending: list[Found] = []
     written: list[Observation] = []
@@ -247,11 +265,7 @@ def _sort_out(
             pending.append(f)
         if was is None or replace(was, message="") != replace(seen, message=""):
             written.append(seen)
-    gone = _gone(found, before)
-    host.registry.observe([*written, *gone])
-    # The final last: what one scan finds together is taken in by step.
-    order = sorted(pending, key=lambda f: (f.at.run, f.at.name, f.at.checkpoint is None, f.at.checkpoint or 0))
-    return Scan(tuple(order), len(found), missed=tuple(was.path for was in gone))
+    return pending, written
 
 
 def _state(why: Reason) -> str:
@@ -318,12 +332,11 @@ def _held_back(root: Root, f: Found, newest: frozenset[str], now: float, *, over
     return reason("unwanted", f"the root's `checkpoints: {root.checkpoints}` leaves out {f.folder.path}")
 
 
-def _gone(found: Sequence[Found], before: Mapping[str, Observation]) -> list[Observation]:
+def gone(here: Collection[str], before: Mapping[str, Observation]) -> list[Observation]:
     """A directory that vanished before its snapshot was taken is shown as missed."""
-    here = {f.folder.path for f in found}
     lost = reason("source_gone", "it was deleted before its snapshot was taken")
     return [
         replace(was, state="source_gone", reason=lost.code, message=lost.message, hint=lost.hint)
         for path, was in before.items()
-        if path not in here and was.state in ("waiting", "stalled")
+        if path not in here and was.state in TAKEN_UP
     ]

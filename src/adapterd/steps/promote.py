@@ -57,7 +57,7 @@ def stalled(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
 def _wanting(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
     """Every channel that its rule wants elsewhere, whatever its standing, with the version that it wants."""
     known = {(c.adapter, c.channel): c for c in host.registry.channels()}
-    candidates = {o.version for o in host.registry.observations() if o.reason == "unfinished" and o.version}
+    candidates = {o.version for o in host.registry.observations(reason="unfinished") if o.version}
     wanted = []
     published: dict[str, list[AdapterVersion]] = {}
     for version in host.registry.versions(stage=Stage.PUBLISHED):
