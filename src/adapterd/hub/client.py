@@ -19,6 +19,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, paginate  # type: ignore[attr-defined] # exported by a lazy loader
 
 from adapterd.hub import basefiles, transfer
+from adapterd.hub import xet as xets
 from adapterd.hub.errors import redact, translate
 from adapterd.hub.http import Call, connect, during, hush, install
 from adapterd.hub.operations import as_operation
@@ -46,8 +47,8 @@ class HubClient:
         Args:
             endpoint: the Hub's address.
             token: the token for it; None sends none, whatever the environment holds.
-            xet: whether weights may travel through xet, which knows neither `ca_file`, `proxy` nor `deadline`, so
-                that the first two switch it off. Once one client of a process is without it, all are.
+            xet: whether weights may travel through xet, which knows neither `ca_file` nor `proxy`, so that these switch
+                it off. Once one client of a process is without it, all are.
             ca_file: certificates to trust instead of the built-in ones.
             proxy: the proxy for everything; None leaves it to the environment.
             deadline: longest time in seconds that one call may take.
@@ -162,7 +163,7 @@ class HubClient:
         """Make one commit on `branch` if its head is still `parent`, and return its id."""
         hush()
         title, _, body = message.partition("\n\n")
-        with self._call(f"commit to {repo}@{branch}", effect="/commit/") as call:
+        with self._call(f"commit to {repo}@{branch}", effect="/commit/") as call, xets.bounded(call):
             try:
                 made = self._api.create_commit(
                     repo,
@@ -238,7 +239,7 @@ class HubClient:
     def fetch_model(self, model: str, revision: str | None) -> tuple[str, str]:
         """Download what is needed of a base model into the local Hub cache; folder and commit."""
         what = f"fetching {model}@{revision or 'main'}"
-        with self._call(what):
+        with self._call(what) as call, xets.bounded(call):
             info = self._api.model_info(model, revision=revision)
             names = basefiles.needed(sibling.rfilename for sibling in info.siblings or [])
             if not names:
