@@ -272,6 +272,8 @@ class Exports:
             elif done.number == version.number:
                 self._health.count("channel_moved")
                 log.info("channel_moved", commit=done.commit, **said)
+            elif not done.reason:
+                log.info("channel_is_ahead", holds=done.number, commit=done.commit, **said)
             else:
                 log.info("channel_waits", reason=done.reason, message=done.message, **said)
         return False

@@ -123,9 +123,13 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
         hub.create_branch(repo, channel, root)
         head = root
     there = hub.tree(repo, head)
-    former = _former(hub, record, head, there)
+    former, highest = _former(hub, record, head, there)
+    moved = replace(moved, highest=max(moved.highest, highest))
     if former is not None and former.number == number:
         return replace(moved, commit=head)
+    if former is not None and number <= highest:
+        # Another publisher, or an earlier life with a registry that is lost, moved it further: it stays.
+        return replace(moved, number=former.number, commit=head)
     readme = hub.read(repo, head, pub.CARD) if pub.CARD in there else b""
     block = hub.read(repo, version.commit or "", pub.CARD).decode("utf-8", "replace")
     operations = _operations(target, there, readme, block, version)
@@ -139,17 +143,24 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
     return replace(moved, commit=commit)
 
 
-def _former(hub: Hub, record: ChannelRecord, head: str, there: Mapping[str, RemoteFile]) -> pub.Trailers | None:
-    """What the channel's head re-instates; None for a fresh channel. RepoStalledError `channel_drift` otherwise."""
+def _former(
+    hub: Hub, record: ChannelRecord, head: str, there: Mapping[str, RemoteFile]
+) -> tuple[pub.Trailers | None, int]:
+    """What the channel's head re-instates, None for a fresh channel; and the highest number that it ever held.
+
+    The branch says both: a registry may be new, and others may move the channel too. RepoStalledError `channel_drift`
+    where the head is nothing of ours.
+    """
     repo, channel = record.adapter, record.channel
     own = pub.OWN_FILES
     # A person may have edited the card since, so the newest commit need not be ours.
-    said = next((found for c in hub.log(repo, head) if (found := pub.trailers(c.message))), None)
+    all_said = [found for c in hub.log(repo, head) if (found := pub.trailers(c.message))]
+    said = all_said[0] if all_said else None
     if said is None:
         if record.commit or (foreign := channels.drift(there, (), own)):
             what = f"commit {head[:12]}" if record.commit else foreign[0]
             raise RepoStalledError(reason("channel_drift", f"{what} on channel {channel} of {repo} is not ours"))
-        return None
+        return None, 0
     if said.channel and said.channel != channel:
         raise RepoStalledError(reason("channel_drift", f"{channel} of {repo} was moved to another channel's commit"))
     tree = hub.tree(repo, f"v{said.number}")
@@ -160,7 +171,7 @@ def _former(hub: Hub, record: ChannelRecord, head: str, there: Mapping[str, Remo
         raise RepoStalledError(
             reason("channel_drift", f"{changed[0]} on channel {channel} of {repo} is not v{said.number}'s")
         )
-    return said
+    return said, max((t.number for t in all_said if t.channel == channel), default=0)
 
 
 def _operations(
