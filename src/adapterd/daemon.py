@@ -20,7 +20,7 @@ from adapterd import log as logs
 from adapterd import operate
 from adapterd.audit import AuditLog, Entry
 from adapterd.bases import BaseMissingError, configured, recorded
-from adapterd.compose import Once, SetupError, hub_of, make_folder, opened, worker_of
+from adapterd.compose import Once, SetupError, hub_of, make_folder, opened, terms_of, worker_of
 from adapterd.config import Config, ConfigError, find_token, load, places
 from adapterd.control import ControlServer, Request
 from adapterd.core import verdict as judge
@@ -30,6 +30,7 @@ from adapterd.core.version import Stage
 from adapterd.draining import Draining
 from adapterd.health import Health
 from adapterd.lanes import Exports, Intake, Lane, Steps, coming
+from adapterd.pace import Pace
 from adapterd.reconcile import LINE
 from adapterd.sdnotify import Notifier
 from adapterd.steps.host import Host
@@ -62,6 +63,7 @@ class Daemon:
             time.time(),
             time.monotonic,
             stale_after=4 * host.config.schedule.scan + 60,
+            hub=self._pace,
         )
         self._wakes = {name: Wake() for name in ("intake", "validate", "publish", "exports", "upkeep")}
         self._main = Wake()
@@ -90,6 +92,9 @@ class Daemon:
     def host(self) -> Host:
         """The host of the present configuration."""
         return self._host
+
+    def _pace(self) -> Mapping[str, Any]:
+        return self._host.pace.document()
 
     def _take_in(self) -> float:
         staged = self.health.counters.get("version_staged", 0)
@@ -242,7 +247,10 @@ class Daemon:
 
     def _swap(self, config: Config) -> None:
         old = self._host
-        changes: dict[str, Any] = {"config": config, "hub": Once(lambda: hub_of(config, os.environ, Path.home()))}
+        pace = old.pace if config.hub.endpoint == old.config.hub.endpoint else Pace()
+        pace.configure(terms_of(config))
+        hub = Once(lambda: hub_of(config, os.environ, Path.home(), pace))
+        changes: dict[str, Any] = {"config": config, "hub": hub, "pace": pace}
         if (config.validation.threads, config.validation.idle_exit) != (
             old.config.validation.threads,
             old.config.validation.idle_exit,
@@ -258,8 +266,9 @@ class Daemon:
     def _ask_for_token_again(self) -> None:
         """A person who sets something going may have given another token meanwhile."""
         with self._swapping:
-            config = self._host.config
-            self._host = replace(self._host, hub=Once(lambda: hub_of(config, os.environ, Path.home())))
+            config, pace = self._host.config, self._host.pace
+            self._host = replace(self._host, hub=Once(lambda: hub_of(config, os.environ, Path.home(), pace)))
+        pace.look_again()
 
     def _name_affected(self) -> None:
         """Name the rejected versions whose verdict was reached under rules that are no longer those of today."""
