@@ -1,8 +1,8 @@
 """The pace of one endpoint: what may be sent now, what must wait, and whose fault a failure is.
 
 One object for each endpoint, shared by all lanes; it outlives reloads of the configuration and changes of the token.
-The decisions are `core.breaker` and `core.budget`; here are the lock, the clock, and today's state. The Hub client tells it
-of every request and of how every call ended; steps ask before they begin.
+The decisions are in `core.breaker` and `core.budget`; here are the lock, the clock, and the state of the day. The Hub
+client tells it of every request and of how every call ended; steps ask before they begin.
 """
 
 import random
