@@ -44,6 +44,14 @@ def terms_of(config: Config) -> Terms:
     return Terms(Limits(allowed.requests, allowed.commits), rule)
 
 
+def pace_of(config: Config, former: Host | None = None) -> Pace:
+    """The pace of a configuration's endpoint: the former host's where the endpoint is the same, under today's terms."""
+    same = former is not None and former.config.hub.endpoint == config.hub.endpoint
+    pace = former.pace if former is not None and same else Pace()
+    pace.configure(terms_of(config))
+    return pace
+
+
 def hub_of(config: Config, environ: Mapping[str, str], home: Path, pace: Pace | None = None) -> "HubClient":
     """The Hub client of a configuration; without a token where none is to be found."""
     from adapterd.hub.client import HubClient  # noqa: PLC0415 - who has nothing to publish needs none
@@ -132,7 +140,7 @@ def make_folder(folder: Path) -> None:
 
 def host_of(config: Config, at: Places, registry: Registry, publisher: str) -> Host:
     """The host of a configuration over an open registry."""
-    digests, pace = Digests(at.digests), Pace(terms_of(config))
+    digests, pace = Digests(at.digests), pace_of(config)
     return Host(
         config=config,
         registry=registry,

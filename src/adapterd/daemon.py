@@ -20,7 +20,7 @@ from adapterd import log as logs
 from adapterd import operate
 from adapterd.audit import AuditLog, Entry
 from adapterd.bases import BaseMissingError, configured, recorded
-from adapterd.compose import Once, SetupError, hub_of, make_folder, opened, terms_of, worker_of
+from adapterd.compose import Once, SetupError, hub_of, make_folder, opened, pace_of, worker_of
 from adapterd.config import Config, ConfigError, find_token, load, places
 from adapterd.control import ControlServer, Request
 from adapterd.core import verdict as judge
@@ -30,7 +30,6 @@ from adapterd.core.version import Stage
 from adapterd.draining import Draining
 from adapterd.health import Health
 from adapterd.lanes import Exports, Intake, Lane, Steps, coming
-from adapterd.pace import Pace
 from adapterd.reconcile import LINE
 from adapterd.sdnotify import Notifier
 from adapterd.steps.host import Host
@@ -247,8 +246,7 @@ class Daemon:
 
     def _swap(self, config: Config) -> None:
         old = self._host
-        pace = old.pace if config.hub.endpoint == old.config.hub.endpoint else Pace()
-        pace.configure(terms_of(config))
+        pace = pace_of(config, old)
         hub = Once(lambda: hub_of(config, os.environ, Path.home(), pace))
         changes: dict[str, Any] = {"config": config, "hub": hub, "pace": pace}
         if (config.validation.threads, config.validation.idle_exit) != (

@@ -19,6 +19,8 @@ from adapterd.worker.gates import GateRunner
 TOKEN = "hf_" + "t" * 34
 NAMESPACE = "acme"
 BASE = "acme/tiny-base"
+PLENTY = "budget: {requests: 1000000, commits: 100000}"
+"""Part of the section `hub` for tests that publish more than a host on the real Hub may."""
 
 
 @dataclass
@@ -66,7 +68,7 @@ class GivenValidator:
 def config_text(tmp: Path, endpoint: str, **extra: str) -> str:
     """A configuration over folders of a test; `extra` adds or replaces top-level sections as YAML text."""
     sections = {
-        "hub": f"{{endpoint: '{endpoint}', namespace: {NAMESPACE}}}",
+        "hub": f"{{endpoint: '{endpoint}', namespace: {NAMESPACE}, {PLENTY}}}",
         "roots": f"[{{path: {tmp}/train, checkpoints: all}}]",
         "base_models": f"[{{id: {BASE}, path: {tmp}/base}}]",
         "settle": "{quiet: 5s}",
