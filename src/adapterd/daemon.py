@@ -266,7 +266,6 @@ class Daemon:
         with self._swapping:
             config, pace = self._host.config, self._host.pace
             self._host = replace(self._host, hub=Once(lambda: hub_of(config, os.environ, Path.home(), pace)))
-        pace.look_again()
 
     def _name_affected(self) -> None:
         """Name the rejected versions whose verdict was reached under rules that are no longer those of today."""

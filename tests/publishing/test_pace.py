@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapterd import reconcile
+from adapterd import operate, reconcile
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.health import Health
 from adapterd.lanes import Exports
@@ -295,3 +295,19 @@ def test_what_is_paused_stays_so_under_another_token(make: Callable[..., World],
     turn(world)
     assert len(sky.requests) == count
     assert now(world, version).reason == "rate_limited"
+
+
+def test_a_person_who_mended_the_network_has_it_tried_at_once(
+    make: Callable[..., World], sky: Weather, adapter: str
+) -> None:
+    """`retry` ends the pause of what failed; nobody waits for the rest of it."""
+    world = make()
+    version = stage(world, adapter, 1)
+    sky.storm(503)
+    live(world, 3600)
+    sky.clear()
+    turn(world)
+    assert now(world, version).reason == "hub_paused"
+    assert operate.retry(world.host, adapter, "ada", "") == [version.label]
+    turn(world)
+    assert now(world, version).stage is Stage.PUBLISHED
