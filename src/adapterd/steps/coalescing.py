@@ -35,7 +35,9 @@ def superseding(host: Host, version: AdapterVersion, root: Root | None) -> Reaso
 
 def tight(host: Host, adapter: str = "") -> bool:
     """Whether less of the Hub may be used than the versions that are validated need, or those of an adapter."""
-    due = host.registry.counts().get(Stage.VALIDATED, 0)
+    # Counting goes over all versions; most of the time there is none that is due.
+    some = host.registry.next_due(Stage.VALIDATED, host.clock()) is not None
+    due = host.registry.counts().get(Stage.VALIDATED, 0) if some else 0
     of_adapter = 0
     if adapter:
         of_adapter = sum(not v.stalled for v in host.registry.versions(adapter, Stage.VALIDATED))
