@@ -69,6 +69,7 @@ writers: $(READY) ## N random writers (N=1000): slow, in place, renaming, rotati
 	$(DURABILITY).writers $(N) $(ARGS)
 
 fuzz: $(READY) ## Feed nonsense to every parser for N seconds each (N=60)
+	-$(BIN)/python -m pip install --quiet --constraint constraints.txt --only-binary :all: atheris
 	$(DURABILITY).fuzz $(N) $(ARGS)
 
 soak: $(READY) ## A month on an injected clock, N versions (N=10000): memory, file handles, database

@@ -148,7 +148,7 @@ def host_of(config: Config, at: Places, registry: Registry, publisher: str) -> H
         validator=worker_of(config, digests),
         convert=Converter(),
         gates=GateRunner(),
-        spool=Spool(at.spool),
+        spool=Spool(at.spool, [str(Path.home()), *(str(root.path) for root in config.roots)]),
         publisher=publisher,
         clock=time.time,
         monotonic=time.monotonic,
