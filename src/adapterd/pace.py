@@ -20,6 +20,9 @@ from adapterd.ports import Pause, Transient
 
 log = get_logger(__name__)
 
+LONGEST = 3600.0
+"""No window or quota is waited for longer without asking again, however long the Hub says."""
+
 SPREAD = 2.0
 """Seconds over which hosts that share a token come back when the Hub's window opens."""
 
@@ -148,7 +151,7 @@ class Pace:
         """The Hub said how many requests are left in one of its windows, and in how many seconds it opens anew."""
         with self._lock:
             spread = self._jitter() * SPREAD if remaining <= 0 else 0.0
-            opens = self._monotonic() + max(1.0, seconds) + spread
+            opens = self._monotonic() + min(max(1.0, seconds), LONGEST) + spread
             self._ledger = budget.told(self._ledger, name, Window(remaining, opens, limit))
 
     def committed(self, repo: str) -> None:
@@ -188,9 +191,8 @@ class Pace:
             return
         # The Hub answers; it is this action that it has enough of.
         self._endpoint = breaker.answered(self._endpoint, repo)
-        opened = breaker.refused(
-            self._of(action), self._terms.rule, repo, now, self._jitter(), error.message, error.retry_after
-        )
+        asked = min(error.retry_after, LONGEST) if error.retry_after else None
+        opened = breaker.refused(self._of(action), self._terms.rule, repo, now, self._jitter(), error.message, asked)
         self._actions[action] = opened
         error.retry_after = opened.until - now
         log.warning("action_paused", action=action, repo=repo, message=error.message, seconds=round(opened.until - now))

@@ -297,3 +297,14 @@ def test_a_refusal_is_an_answer_and_closes_what_was_open(faults: "FaultServer", 
     with pytest.raises(Denied):
         client.refs("acme/x")
     assert pace.document()["paused"] == []
+
+
+@pytest.mark.parametrize("headers", [{"RateLimit": '"api";r=0;t=99999999'}, {"Retry-After": "99999999"}])
+def test_no_hub_shuts_itself_for_years(faults: "FaultServer", connect: "Connect", headers: dict[str, str]) -> None:
+    """However long it says, an hour later it is asked again."""
+    client = connect(faults.endpoint)
+    client.pace = Pace()
+    faults.always(429, headers=headers)
+    with pytest.raises(Transient) as caught:
+        client.refs("acme/x")
+    assert 3600.0 <= (caught.value.retry_after or 0.0) + 1.0 <= 3604.0

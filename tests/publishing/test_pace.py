@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapterd import operate, reconcile
+from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.health import Health
 from adapterd.lanes import Exports
@@ -255,6 +256,19 @@ def test_no_more_is_left_out_than_does_not_fit(make: Callable[..., World], adapt
     assert reconcile.turn(world.host, LINE[1], world.publisher, lambda: 0.5) is not None
     assert reconcile.turn(world.host, LINE[1], world.publisher, lambda: 0.5) is not None
     assert [now(world, v).stage for v in versions[:2]] == [Stage.SUPERSEDED, Stage.PUBLISHED]
+
+
+def test_no_checkpoint_gives_way_to_one_that_waits_for_a_person(make: Callable[..., World], adapter: str) -> None:
+    """While it is tight: the newer one stalls and may never get to the Hub, so the older one goes."""
+    world = make()
+    older, newer = run(world, adapter, [2.5, 2.1])
+    while (claim := world.registry.claim(Stage.VALIDATED, "x", world.clock.now, 1.0, 7200.0)) is not None:
+        if claim.version.id == newer.id:
+            world.registry.stall(claim, reason("denied", "no"), world.clock.now)
+    world.clock.now += 5
+    world.pace.window("api", 5, 2000, 1000)
+    drive(world)
+    assert now(world, older).stage is Stage.PUBLISHED
 
 
 def test_while_there_is_room_all_checkpoints_go(make: Callable[..., World], adapter: str) -> None:

@@ -20,13 +20,15 @@ def superseding(host: Host, version: AdapterVersion, root: Root | None) -> Reaso
     if version.final or version.number is not None or root is None:
         return None
     allowed = host.config.hub.budget.coalesce
+    others = [o for o in host.registry.versions(version.adapter) if o.run == version.run and o.stage in PASSED]
     if root.checkpoints != "all":
         why, choice = "", "newest"
     elif allowed != "never" and tight(host, version.adapter):
         why, choice = "; the Hub's budget is tight", allowed
+        # What waits for a person may never get there.
+        others = [o for o in others if not o.stalled]
     else:
         return None
-    others = [o for o in host.registry.versions(version.adapter) if o.run == version.run and o.stage in PASSED]
     found = _better(host, version, others) if choice == "best" else _later(version, others)
     if not found or any(event.kind == ASKED for event in host.registry.events(version.id)):
         return None
@@ -55,7 +57,7 @@ def _better(host: Host, version: AdapterVersion, others: Sequence[AdapterVersion
     if (mine := _loss(host, version)) is None:
         return _later(version, others)
     for other in others:
-        loss = None if other.stalled else _loss(host, other)
+        loss = _loss(host, other)
         if loss is not None and (loss, -other.intake) < (mine, -version.intake):
             return f"{other.label} of the same run {version.run} has a loss of {loss:.4g}, this one {mine:.4g}"
     return ""
