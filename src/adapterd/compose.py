@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 from adapterd import log as logs
 from adapterd.config import Config, ConfigError, Places, find_token, load, places
 from adapterd.config.checks import root_conflict
+from adapterd.core.breaker import Rule
+from adapterd.core.budget import Limits
 from adapterd.core.errors import AdapterdError
 from adapterd.fingerprints import Digests
 from adapterd.instance import known_publisher, new_instance, read_instance
+from adapterd.pace import Pace, Terms
 from adapterd.ports import Registry
 from adapterd.registry import acquire, open_registry, prepare
 from adapterd.roots import SettleError
@@ -34,7 +37,22 @@ class SetupError(AdapterdError):
     """This host is not set up for what was asked: a folder, a command, a path."""
 
 
-def hub_of(config: Config, environ: Mapping[str, str], home: Path) -> "HubClient":
+def terms_of(config: Config) -> Terms:
+    """The terms of a configuration for the pace of its endpoint."""
+    schedule, allowed = config.schedule, config.hub.budget
+    rule = Rule(schedule.backoff, schedule.backoff_max, trial=config.hub.deadline)
+    return Terms(Limits(allowed.requests, allowed.commits), rule)
+
+
+def pace_of(config: Config, former: Host | None = None) -> Pace:
+    """The pace of a configuration's endpoint: the former host's where the endpoint is the same, under today's terms."""
+    same = former is not None and former.config.hub.endpoint == config.hub.endpoint
+    pace = former.pace if former is not None and same else Pace()
+    pace.configure(terms_of(config))
+    return pace
+
+
+def hub_of(config: Config, environ: Mapping[str, str], home: Path, pace: Pace | None = None) -> "HubClient":
     """The Hub client of a configuration; without a token where none is to be found."""
     from adapterd.hub.client import HubClient  # noqa: PLC0415 - who has nothing to publish needs none
 
@@ -50,7 +68,9 @@ def hub_of(config: Config, environ: Mapping[str, str], home: Path) -> "HubClient
             log.warning("token_readable_by_others", message=token.warning)
     hub = config.hub
     xet = hub.xet if isinstance(hub.xet, bool) else hub.endpoint == "https://huggingface.co" and hub.ca_file is None
-    return HubClient(hub.endpoint, value, xet=xet, ca_file=hub.ca_file, proxy=hub.proxy, deadline=hub.deadline)
+    return HubClient(
+        hub.endpoint, value, xet=xet, ca_file=hub.ca_file, proxy=hub.proxy, deadline=hub.deadline, pace=pace
+    )
 
 
 def worker_of(config: Config, digests: Digests | None = None) -> WorkerSupervisor:
@@ -124,11 +144,11 @@ def make_folder(folder: Path) -> None:
 
 def host_of(config: Config, at: Places, registry: Registry, publisher: str) -> Host:
     """The host of a configuration over an open registry."""
-    digests = Digests(at.digests)
+    digests, pace = Digests(at.digests), pace_of(config)
     return Host(
         config=config,
         registry=registry,
-        hub=Once(lambda: hub_of(config, os.environ, Path.home())),
+        hub=Once(lambda: hub_of(config, os.environ, Path.home(), pace)),
         validator=worker_of(config, digests),
         convert=Converter(),
         gates=GateRunner(),
@@ -139,6 +159,7 @@ def host_of(config: Config, at: Places, registry: Registry, publisher: str) -> H
         user=pwd.getpwuid(os.getuid()).pw_name,
         index=at.index,
         digests=digests,
+        pace=pace,
     )
 
 

@@ -20,7 +20,7 @@ from adapterd import log as logs
 from adapterd import operate, rebinding
 from adapterd.audit import AuditLog, Entry
 from adapterd.bases import BaseMissingError, configured, recorded
-from adapterd.compose import Once, SetupError, hub_of, make_folder, opened, worker_of
+from adapterd.compose import Once, SetupError, hub_of, make_folder, opened, pace_of, worker_of
 from adapterd.config import Config, ConfigError, find_token, load, places
 from adapterd.control import ControlServer, Request
 from adapterd.core import verdict as judge
@@ -62,6 +62,7 @@ class Daemon:
             time.time(),
             time.monotonic,
             stale_after=4 * host.config.schedule.scan + 60,
+            hub=self._pace,
         )
         self._wakes = {name: Wake() for name in ("intake", "validate", "publish", "exports", "upkeep")}
         self._main = Wake()
@@ -90,6 +91,9 @@ class Daemon:
     def host(self) -> Host:
         """The host of the present configuration."""
         return self._host
+
+    def _pace(self) -> Mapping[str, Any]:
+        return self._host.pace.document()
 
     def _take_in(self) -> float:
         staged = self.health.counters.get("version_staged", 0)
@@ -248,7 +252,9 @@ class Daemon:
 
     def _swap(self, config: Config) -> None:
         old = self._host
-        changes: dict[str, Any] = {"config": config, "hub": Once(lambda: hub_of(config, os.environ, Path.home()))}
+        pace = pace_of(config, old)
+        hub = Once(lambda: hub_of(config, os.environ, Path.home(), pace))
+        changes: dict[str, Any] = {"config": config, "hub": hub, "pace": pace}
         if (config.validation.threads, config.validation.idle_exit) != (
             old.config.validation.threads,
             old.config.validation.idle_exit,
@@ -264,8 +270,8 @@ class Daemon:
     def _ask_for_token_again(self) -> None:
         """A person who sets something going may have given another token meanwhile."""
         with self._swapping:
-            config = self._host.config
-            self._host = replace(self._host, hub=Once(lambda: hub_of(config, os.environ, Path.home())))
+            config, pace = self._host.config, self._host.pace
+            self._host = replace(self._host, hub=Once(lambda: hub_of(config, os.environ, Path.home(), pace)))
 
     def _name_affected(self) -> None:
         """Name the rejected versions whose verdict was reached under rules that are no longer those of today."""

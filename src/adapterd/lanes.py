@@ -9,14 +9,15 @@ from types import MappingProxyType
 from typing import Protocol
 
 from adapterd import reconcile
+from adapterd.core import budget
 from adapterd.core.errors import AdapterdError
 from adapterd.core.reasons import reason
-from adapterd.core.version import AdapterVersion, Reason, Stage, backoff
+from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.health import Health, LaneHealth, RootHealth
 from adapterd.log import get_logger
-from adapterd.ports import Claim, Observation, RegistryError
+from adapterd.ports import Claim, Observation, RegistryError, Transient
 from adapterd.reconcile import LINE, Arrow, Grouping
-from adapterd.steps import discover, export, promote, rescan
+from adapterd.steps import discover, export, promote, rescan, waiting
 from adapterd.steps.host import Host
 from adapterd.steps.known import Known
 from adapterd.steps.settle import Later, Rests, Settled, failed, settle
@@ -295,15 +296,21 @@ class Exports:
             return
         if generation == self._hub_generation and not fresh:
             return
+        pause = host.pace.pause("commit", export.repo_of(host), budget.INDEX)
+        if pause is not None:
+            self._hub_due = now + pause.until - host.clock()
+            log.info("index_waits", reason=pause.code, message=pause.message)
+            return
         try:
             if export.export_to_hub(host, export.entries(host.registry, host.publisher)):
                 log.info("index_published", generation=generation)
             self._hub_generation, self._failures = generation, 0
             self._health.problems.pop("index_behind", None)
         except AdapterdError as error:
-            self._failures += 1
-            schedule = host.config.schedule
-            self._hub_due = now + backoff(self._failures, schedule.backoff, schedule.backoff_max, _random.random())
+            failure = error if isinstance(error, Transient) else Transient(error.message, error.hint)
+            later = waiting.after(failure, self._failures, host.config.schedule, 0.0, _random.random())
+            self._failures += later.counts
+            self._hub_due = now + later.until
             self._health.problems["index_behind"] = (error.message, error.hint)
             log.warning("index_waits", message=error.message, hint=error.hint)
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from adapterd.ports import RegistryError
 from adapterd.registry import open_reader
-from helpers.hosts import NAMESPACE, TOKEN, config_text
+from helpers.hosts import NAMESPACE, PLENTY, TOKEN, config_text
 
 PATIENCE = 40.0
 """Seconds after which a test gives up on a process."""
@@ -61,7 +61,7 @@ class Site:
 
     def configure(self, **extra: str) -> None:
         """Write the configuration; `extra` replaces sections."""
-        hub = f"{{endpoint: '{self.hub.endpoint}', namespace: {NAMESPACE}, token_file: {self.tmp}/token}}"
+        hub = f"{{endpoint: '{self.hub.endpoint}', namespace: {NAMESPACE}, token_file: {self.tmp}/token, {PLENTY}}}"
         sections = {"hub": hub, "settle": "{quiet: 300ms}", "schedule": "{scan: 1s}", **extra}
         self.config.write_text(config_text(self.tmp, self.hub.endpoint, **sections))
 

@@ -285,8 +285,20 @@ def in_place(path: Path) -> None:
     os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
+def rewritten(adapter: Path) -> None:
+    """Write the weights in place, with a time of long ago."""
+    in_place(adapter / ad.WEIGHTS)
+    os.utime(adapter / ad.WEIGHTS, (1, 1))
+
+
+def pickled(adapter: Path) -> None:
+    """Write a checkpoint that is a pickle."""
+    (adapter / "checkpoint-3").mkdir()
+    (adapter / "checkpoint-3" / ad.PICKLE).touch()
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
-    "a payload file is written in place": lambda a: in_place(a / ad.WEIGHTS) or os.utime(a / ad.WEIGHTS, (1, 1)),
+    "a payload file is written in place": rewritten,
     "labels of the same size and time": lambda a: in_place(a / ad.LABELS),
     "labels go": lambda a: (a / ad.LABELS).unlink(),
     "a marker comes": lambda a: (a.parent / f"a{ad.MARKER_SUFFIX}").write_text("{}"),
@@ -295,7 +307,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a chat template is written": lambda a: (a / roots.TEMPLATES / "tool.jinja").write_text("other"),
     "a checkpoint changes its place": lambda a: (a / "checkpoint-1").rename(a / "checkpoint-9"),
     "another folder in its place": lambda a: a.rename(a.parent / "b") and write_adapter(a, seed=7),
-    "a pickle comes": lambda a: (a / "checkpoint-3").mkdir() or (a / "checkpoint-3" / ad.PICKLE).touch(),
+    "a pickle comes": pickled,
 }
 
 

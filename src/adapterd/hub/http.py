@@ -24,10 +24,14 @@ from typing import Any
 
 import httpx2
 from huggingface_hub import constants, get_session, hf_raise_for_status, set_client_factory
-from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined] # exported by a lazy loader
+from huggingface_hub.utils import (  # type: ignore[attr-defined] # exported by a lazy loader
+    disable_progress_bars,
+    parse_ratelimit_headers,
+)
 
 from adapterd.core.errors import AdapterdError
 from adapterd.hub.network import bound
+from adapterd.pace import Pace
 
 CONNECT_SECONDS = 10.0
 """Longest wait for a connection."""
@@ -60,9 +64,14 @@ class Call:
         seconds: float,
         effect: str = "",
         clock: Callable[[], float] = time.monotonic,
+        pace: Pace | None = None,
     ) -> None:
-        """Start the clock. `effect` is the part of a path whose POST changes something on the Hub."""
+        """Start the clock. `effect` is the part of a path whose POST changes something on the Hub.
+
+        The `pace` is told of every request to the endpoint, and may refuse it.
+        """
         self._http = http
+        self._pace = pace
         self._home = _origin(httpx2.URL(endpoint))
         self._seconds = seconds
         self._effect = effect
@@ -93,12 +102,15 @@ class Call:
         _limit(request, self.remaining())
         if _origin(request.url) != self._home:
             request.headers.pop("authorization", None)
+        elif self._pace is not None:
+            self._pace.sending()
         changes = self._effect != "" and request.method == "POST" and self._effect in request.url.path
         self.effect_sent |= changes
         if request.method == "PUT":
             options["follow_redirects"] = False
         try:
             response = self._http.send(request, stream=True, **options)
+            self._hear(response)
             if response.status_code in _LATER or response.is_server_error:
                 hf_raise_for_status(response)
             if request.method == "PUT":
@@ -112,6 +124,18 @@ class Call:
         if changes:
             self.answer = response
         return response
+
+    def _hear(self, response: httpx2.Response) -> None:
+        """Note what the Hub says of its windows, and the requests that redirects made."""
+        if self._pace is None:
+            return
+        for n, hop in enumerate((*response.history, response)):
+            if _origin(hop.request.url) != self._home:
+                continue
+            if n:
+                self._pace.redirected()
+            if (said := parse_ratelimit_headers(hop.headers)) is not None:
+                self._pace.window(said.resource_type, said.remaining, said.reset_in_seconds, said.limit)
 
 
 def _stays(response: httpx2.Response) -> None:
@@ -222,6 +246,15 @@ def describe(error: httpx2.TransportError) -> str:
             words = "the connection broke"
     detail = str(error)
     return f"{words}: {detail}" if detail else words
+
+
+def unreached(error: BaseException | None) -> bool:
+    """Whether no connection came about at all, as far as an error and its causes tell."""
+    while error is not None:
+        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _trust(ca_file: Path) -> ssl.SSLContext:

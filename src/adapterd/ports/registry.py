@@ -296,12 +296,21 @@ class Registry(RegistryReader, Protocol):
         ...
 
     def claim(
-        self, stage: Stage, owner: str, now: float, lease: float, horizon: float, *, prefer_base: str = ""
+        self,
+        stage: Stage,
+        owner: str,
+        now: float,
+        lease: float,
+        horizon: float,
+        *,
+        prefer_base: str = "",
+        prefer_final: bool = False,
     ) -> Claim | None:
         """Lease the next due version of a stage: not stalled, lease free or run out, lowest intake first.
 
         A `due_at` further away than `horizon` seconds counts as due, since clocks jump. Adapters that have a due
-        version with the base `prefer_base` go first; within one adapter it is always the lowest intake.
+        version with the base `prefer_base` go first, and before them, with `prefer_final`, those that have a due final;
+        within one adapter it is always the lowest intake.
         """
         ...
 

@@ -116,11 +116,19 @@ class SqlRegistry(SqlReader):
     # --- the line ---
 
     def claim(
-        self, stage: Stage, owner: str, now: float, lease: float, horizon: float, *, prefer_base: str = ""
+        self,
+        stage: Stage,
+        owner: str,
+        now: float,
+        lease: float,
+        horizon: float,
+        *,
+        prefer_base: str = "",
+        prefer_final: bool = False,
     ) -> Claim | None:
-        """Lease the next due version of a stage, of an adapter on the preferred base first, then lowest intake."""
+        """Lease the next due version of a stage, of a preferred adapter first, then lowest intake."""
         with self._write() as conn:
-            return line.claim(conn, stage, line.Terms(owner, now, lease, horizon, prefer_base))
+            return line.claim(conn, stage, line.Terms(owner, now, lease, horizon, prefer_base, prefer_final))
 
     def next_due(self, stage: Stage, now: float) -> float | None:  # noqa: ARG002 - the port's; the answer may be past
         """When the next version of a stage is due or its lease runs out; None where there is none."""

@@ -6,12 +6,14 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from adapterd.core import pushes
 from adapterd.core.version import Stage
 from adapterd.health import Health
 from adapterd.ports import RegistryReader
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _OBSERVED = "observed_"
+_LOOKED_AT = 1000  # validated versions that are searched for the next push
 
 
 class _Adapterd(Collector):
@@ -30,6 +32,28 @@ class _Adapterd(Collector):
         """One family at a time."""
         yield from self._counts()
         yield from self._daemon()
+        yield from self._hub()
+
+    def _hub(self) -> Iterator[Metric]:
+        """What the Hub still allows, what is paused, and when the next push comes."""
+        hub = self._health.hub()
+        if requests := hub.get("requests"):
+            yield GaugeMetricFamily(
+                "adapterd_hub_requests_left", "Requests that may be sent now.", value=requests["left"]
+            )
+            yield GaugeMetricFamily(
+                "adapterd_hub_requests_limit", "Requests allowed in five minutes.", value=requests["limit"]
+            )
+        paused = GaugeMetricFamily(
+            "adapterd_hub_paused", "Open breakers: of all calls, or of one action.", labels=["action"]
+        )
+        for action, value in ({"all": 0} | {each["action"] or "all": 1 for each in hub.get("paused", ())}).items():
+            paused.add_metric([action], value)
+        yield paused
+        if push := pushes.first(self._reader.versions(stage=Stage.VALIDATED, limit=_LOOKED_AT)):
+            yield GaugeMetricFamily(
+                "adapterd_next_push_timestamp_seconds", "When the next version goes to the Hub.", value=push.at
+            )
 
     def _counts(self) -> Iterator[Metric]:
         """What the registry holds."""

@@ -42,16 +42,21 @@ def export(host: Host) -> int:
     return generation
 
 
+def repo_of(host: Host) -> str:
+    """The index repo; empty where none is configured."""
+    hub = host.config.hub
+    return f"{hub.namespace}/{hub.index_repo}" if hub.index_repo else ""
+
+
 def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
     """Bring the index repo up to date, where one is configured: one file per adapter, written by its publisher.
 
     Another publisher's files are left alone, and so is a file of ours that says the same already. Errors of the port
     pass through. True where a commit was made.
     """
-    name = host.config.hub.index_repo
-    if name is None:
+    if not (repo := repo_of(host)):
         return False
-    hub, repo = host.hub(), f"{host.config.hub.namespace}/{name}"
+    hub = host.hub()
     try:
         refs = hub.refs(repo)
     except NotFound:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from adapterd.config import Config, Root
 from adapterd.fingerprints import Digests
+from adapterd.pace import Pace
 from adapterd.ports import Converter, Gates, Hub, Registry, Validator
 from adapterd.spool import Spool
 
@@ -22,6 +23,7 @@ class Host:
         user: name of the user that trains here, for naming templates.
         index: where ``index.json`` lies.
         digests: of the files of base models.
+        pace: of the endpoint: what may be sent now, and what must wait.
     """
 
     config: Config
@@ -37,6 +39,7 @@ class Host:
     user: str
     index: Path
     digests: Digests = field(default_factory=Digests)
+    pace: Pace = field(default_factory=Pace)
 
     def root(self, path: str) -> Root | None:
         """The configured root of this path; None where the configuration no longer has it."""

@@ -7,12 +7,12 @@ crash between commit and record is found again by the commit's own trailers.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from adapterd.core import channels
+from adapterd.core import budget, channels
 from adapterd.core import publication as pub
 from adapterd.core.channels import Rule
 from adapterd.core.readme import BEGIN, END, splice_raw, split_front_matter
 from adapterd.core.reasons import reason
-from adapterd.core.version import AdapterVersion, Reason, Stage, backoff
+from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.log import get_logger
 from adapterd.ports import (
     AddBytes,
@@ -30,13 +30,11 @@ from adapterd.ports import (
     Transient,
 )
 from adapterd.steps import repo as repos
+from adapterd.steps import waiting
 from adapterd.steps.host import Host
 from adapterd.steps.repo import RepoStalledError
 
 log = get_logger(__name__)
-
-LONGEST_WAIT = 3600.0
-"""No wait is longer, however long the Hub asks for: a due time much further away tells of a clock that jumped."""
 
 CONFLICT_WAIT = 5.0
 """Seconds until a channel whose head moved meanwhile is looked at again."""
@@ -44,9 +42,9 @@ CONFLICT_WAIT = 5.0
 
 def due(host: Host, *, all_: bool = False) -> list[tuple[ChannelRecord, AdapterVersion]]:
     """The channels that want another version now, each with that version; with `all_`, waiting ones too."""
-    now = host.clock()
+    now, longest = host.clock(), waiting.longest(host.config.schedule)
     moving = [(record, version) for record, version in _wanting(host) if not record.stalled]
-    return [pair for pair in moving if all_ or not now < pair[0].due_at <= now + 2 * LONGEST_WAIT]
+    return [pair for pair in moving if all_ or not now < pair[0].due_at <= now + 2 * longest]
 
 
 def stalled(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
@@ -74,7 +72,11 @@ def _wanting(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
 
 def promote(host: Host, record: ChannelRecord, version: AdapterVersion, jitter: float) -> ChannelRecord:
     """Move one channel to a version, and record what came of it. Errors of the port become its standing."""
-    schedule = host.config.schedule
+    pause = host.pace.pause("commit", record.adapter, budget.PROMOTION)
+    if pause is not None:
+        waits = replace(_standing(record, reason(pause.code, pause.message)), due_at=pause.until)
+        host.registry.save_channel(waits)
+        return waits
     try:
         done = _promote(host, host.hub(), record, version)
     except RepoStalledError as stalled:
@@ -86,11 +88,8 @@ def promote(host: Host, record: ChannelRecord, version: AdapterVersion, jitter: 
     except Denied as error:
         done = _standing(record, reason("denied", error.message, error.hint), stalled=True)
     except Transient as error:
-        attempts = record.attempts + (0 if error.throttled else 1)
-        pause = error.retry_after or backoff(attempts, schedule.backoff, schedule.backoff_max, jitter)
-        code = "rate_limited" if error.throttled else "hub_unreachable"
-        pause = min(pause, LONGEST_WAIT)
-        done = replace(_standing(record, reason(code, error.message)), attempts=attempts, due_at=host.clock() + pause)
+        later = waiting.after(error, record.attempts, host.config.schedule, host.clock(), jitter)
+        done = replace(_standing(record, later.reason), attempts=record.attempts + later.counts, due_at=later.until)
     except RegistryError:
         raise
     except Exception as error:  # a bug of ours: said with its traceback, and only this channel stops
