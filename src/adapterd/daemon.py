@@ -32,6 +32,7 @@ from adapterd.health import Health
 from adapterd.lanes import Exports, Intake, Lane, Steps, coming
 from adapterd.reconcile import LINE
 from adapterd.sdnotify import Notifier
+from adapterd.steps.again import stage_again
 from adapterd.steps.host import Host
 from adapterd.steps.validate import examples_of, policy_of, root_of
 from adapterd.upkeep import CHORES, Upkeep
@@ -346,7 +347,7 @@ def watch(config_path: Path, command: Sequence[str] = ()) -> int:
     logs.configure(config.log.level, config.log.format)
     notifier = Notifier.take(os.environ)
     with opened(config) as host:
-        operate.stage_again(host)
+        stage_again(host)
         daemon = Daemon(config_path, host, notifier)
         _on(signal.SIGHUP, daemon.ask_reload)
         if command:

@@ -120,12 +120,30 @@ def adopt(
 def rebuild(
     adapters: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ADAPTER", help="Repos to read beside those that the spool names."),
+        typer.Argument(metavar="ADAPTER", help="Repos to read beside those that spool, index and namespace name."),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make a lost registry anew, from the Hub and the spool."""
-    end(lazily.changing.rebuild(config, adapters or []))
+    """Make a lost or damaged registry anew, from the Hub and the spool."""
+    end(lazily.keeping.rebuild(config, adapters or []))
+
+
+@registry.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes; it must not be there yet.")],
+    config: ConfigOption = None,
+) -> None:
+    """Copy the registry, also while the daemon runs."""
+    end(lazily.keeping.backup(config, file))
+
+
+@registry.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A copy that `backup` or the daemon made.")],
+    config: ConfigOption = None,
+) -> None:
+    """Put a copy in the registry's place; what is there is kept beside it."""
+    end(lazily.keeping.restore_(config, file))
 
 
 def add_to(app: typer.Typer) -> None:

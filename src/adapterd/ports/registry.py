@@ -245,6 +245,14 @@ class Registry(RegistryReader, Protocol):
         """Remember which directory a root was last seen as; keeps its baseline."""
         ...
 
+    def await_baseline(self, root: str) -> None:
+        """Take what lies in the root at its next scan as its baseline, whatever `backlog` says."""
+        ...
+
+    def awaits_baseline(self, root: str) -> bool:
+        """Whether `await_baseline` was asked for, and no baseline was taken since."""
+        ...
+
     def observe(self, seen: Iterable[Observation]) -> None:
         """Write observations; each overwrites its own row, but never the adapter name it first got."""
         ...
@@ -256,9 +264,10 @@ class Registry(RegistryReader, Protocol):
         """
         ...
 
-    def intake(self, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:
+    def intake(self, draft: Draft, at: float, *, order: int | None = None) -> tuple[AdapterVersion, bool]:
         """Make the draft a STAGED version with the next intake number, and mark its observation settled.
 
+        At a rebuild `order` is the intake number that it had in the lost registry; it is kept where it is free.
         The same (adapter, identity) again adds a sighting and returns the version there is, with False; a
         SUPERSEDED one that is now seen as a final goes back to STAGED.
         """
@@ -351,6 +360,13 @@ class Registry(RegistryReader, Protocol):
         """Append a line to a version's history."""
         ...
 
-    def restore(self, draft: Draft, number: int, commit: str, at: float) -> AdapterVersion:
-        """Insert a version that the Hub already holds as PUBLISHED (registry rebuild); the counter follows."""
+    def count_from(self, adapter: str, number: int) -> None:
+        """Never give a number up to this one to a version of the adapter: it was seen somewhere."""
+        ...
+
+    def restore(self, draft: Draft, number: int, commit: str, at: float, *, order: int | None = None) -> AdapterVersion:
+        """Insert a version that the Hub already holds as PUBLISHED (registry rebuild); the counter follows.
+
+        `order` as for `intake`.
+        """
         ...
