@@ -86,6 +86,7 @@ class Daemon:
             for name, turn in turns.items()
         ]
         self._servers: list[Any] = []
+        self._control: ControlServer | None = None
         self._swapping = threading.Lock()
 
     def host(self) -> Host:
@@ -156,12 +157,27 @@ class Daemon:
         self._exports.afresh.set()
         self.wake()
 
-    def _serve(self) -> None:
-        runtime = self._places.socket.parent
-        make_folder(runtime)
+    def _listen(self) -> None:
+        """Have a control socket; where none can be made the line goes on, and it is tried again."""
+        if self._control is not None:
+            return
         control = ControlServer(self._places.socket, self._handlers())
-        control.start()
-        self._servers.append(control)
+        try:
+            make_folder(self._places.socket.parent)
+            control.start()
+        except AdapterdError as error:
+            if not (self.health.ready or isinstance(error.__cause__, OSError)):
+                raise  # another daemon listens there: two would answer for one
+            if "control_socket" not in self.health.problems:
+                log.warning("control_socket_off", message=error.message, hint=error.hint)
+            self.health.problems["control_socket"] = (error.message, error.hint)
+        else:
+            self.health.problems.pop("control_socket", None)
+            self._control = control
+            self._servers.append(control)
+
+    def _serve(self) -> None:
+        self._listen()
         address = self._host.config.status.address
         if address is None:
             return
@@ -179,6 +195,7 @@ class Daemon:
     def _handlers(self) -> dict[str, Callable[[Request], Mapping[str, Any]]]:
         def audited(do: Callable[[Request], Mapping[str, Any]]) -> Callable[[Request], Mapping[str, Any]]:
             def handler(request: Request) -> Mapping[str, Any]:
+                self._audit.demand()  # what cannot be written down is not done
                 outcome = "failed"
                 try:
                     answer = do(request)
@@ -292,10 +309,17 @@ class Daemon:
                 self.reload()
             if self.health.alive() and all(lane.is_alive() for lane in self._lanes):
                 self._notify.watchdog()
-            counts = self._host.registry.counts()
-            published, stalled = counts.get("published", 0), counts.get("stalled", 0)
-            self._notify.status(f"{published} published, {stalled} stalled")
+            self._listen()
+            self._notify.status(self._summary())
         self.stop()
+
+    def _summary(self) -> str:
+        """A line for the service manager; the registry's troubles are the lanes', and end nothing."""
+        try:
+            counts = self._host.registry.counts()
+        except AdapterdError as error:
+            return error.message
+        return f"{counts.get('published', 0)} published, {counts.get('stalled', 0)} stalled"
 
     def interrupt(self) -> None:
         """End `run` soon; safe in a signal handler."""
@@ -338,7 +362,7 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 def _fixed(config: Config) -> tuple[object, ...]:
-    return config.state_dir, config.runtime_dir, config.registry, config.spool, config.status
+    return config.state_dir, config.runtime_dir, config.registry.path, config.spool.path, config.status
 
 
 def watch(config_path: Path, command: Sequence[str] = ()) -> int:

@@ -1,5 +1,6 @@
 """claim -> step -> record. What a step raises becomes an outcome here and nowhere else."""
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from adapterd.core.version import (
     backoff,
 )
 from adapterd.log import get_logger
-from adapterd.ports import Claim, Conflict, Denied, LostLease, NotFound, Transient, WorkerDied
+from adapterd.ports import Claim, Conflict, Denied, LostLease, NotFound, RegistryError, Transient, WorkerDied
 from adapterd.steps.gates import GATE_END
 from adapterd.steps.host import Host
 from adapterd.steps.publish import publish
@@ -26,6 +27,11 @@ log = get_logger(__name__)
 
 LONGEST_WAIT = 3600.0
 """No wait is longer, however long the Hub asks for: a due time much further away tells of a clock that jumped."""
+
+PASSING = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
+"""What the operating system may refuse for a while; none of it is a fault of the program."""
 
 CONFLICT_WAIT = 2.0
 """Seconds until a version whose world moved between looking and acting looks again."""
@@ -133,7 +139,8 @@ def _outcome(host: Host, arrow: Arrow, claim: Claim, jitter: float) -> Outcome |
     version = claim.version
     try:
         return arrow.step(host, claim)
-    except LostLease:
+    except (LostLease, RegistryError):
+        # The registry's troubles are nobody's failed attempt: the lane waits with them.
         raise
     except Transient as error:
         return _transient(host, version, error, jitter)
@@ -145,7 +152,11 @@ def _outcome(host: Host, arrow: Arrow, claim: Claim, jitter: float) -> Outcome |
         return Stalled(reason("denied", error.message, error.hint))
     except WorkerDied as error:
         return Stalled(reason(error.cause, error.message, error.hint))
-    except Exception as error:  # a bug of ours: said with its traceback, and only this version stops
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in PASSING:
+            what = f"{arrow.name} of {version.label}: {error.filename or 'the system'}: {error.strerror}"
+            return _transient(host, version, Transient(what, code="system_refused"), jitter)
+        # A bug of ours: said with its traceback, and only this version stops.
         log.exception("step_failed", step=arrow.name, adapter=version.adapter, version=version.label)
         return Stalled(reason("bug", f"{arrow.name} of {version.label} failed with {type(error).__name__}"))
 

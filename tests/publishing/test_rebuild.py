@@ -247,7 +247,8 @@ def test_a_rate_limit_is_waited_out(world: World, adapter: str) -> None:
     stage(world, adapter, 1)
     drive(world)
     world.lose_registry()
-    throttling, waits = Throttling(world.client), []
+    throttling = Throttling(world.client)
+    waits: list[float] = []
     world.wrap_hub = lambda _: throttling  # type: ignore[assignment,return-value]  # stands in
     assert read_again(world.host, Terms([adapter], pause=waits.append), _quiet) == (1, 0)
     assert set(waits) == {7.0}

@@ -283,8 +283,11 @@ class Registry(RegistryReader, Protocol):
         """
         ...
 
-    def reclaim(self, owner: str) -> int:
-        """End the leases that an earlier life of this owner left; their fences move on. How many there were."""
+    def reclaim(self, owner: str, stage: Stage | None = None) -> int:
+        """End the leases that an earlier life of this owner left; their fences move on. How many there were.
+
+        With a stage only those of versions in it: their lane failed before it could give them back.
+        """
         ...
 
     def next_due(self, stage: Stage, now: float) -> float | None:

@@ -53,6 +53,7 @@ def prepare(path: str | Path) -> bool:
     """
     path = Path(path)
     if path.exists():
+        _private(path)
         if revision(path) == REVISIONS[-1]:
             return False
         _migrate(path)
@@ -71,6 +72,15 @@ def prepare(path: str | Path) -> bool:
         with suppress(OSError):
             _sweep(fresh)
     return True
+
+
+def _private(path: Path) -> None:
+    """Take what others may do to a registry, which a copy that was put back by hand may have brought along."""
+    try:
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+    except OSError as error:
+        raise engine.unwritable(path, error) from error
 
 
 def _sweep(half: Path) -> None:

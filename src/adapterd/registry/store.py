@@ -108,10 +108,10 @@ class SqlRegistry(SqlReader):
         with self._read() as conn:
             return line.next_due(conn, stage)
 
-    def reclaim(self, owner: str) -> int:
-        """End the leases that an earlier life of this owner left; their fences move on. How many there were."""
+    def reclaim(self, owner: str, stage: Stage | None = None) -> int:
+        """End the leases that an owner left, of one stage or all; their fences move on. How many there were."""
         with self._write() as conn:
-            return line.reclaim(conn, owner)
+            return line.reclaim(conn, owner, stage)
 
     def extend(self, claim: Claim, until: float) -> None:
         """Renew the lease."""

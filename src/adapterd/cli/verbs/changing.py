@@ -81,6 +81,7 @@ def _do(path: Path, asked: tuple[str, Mapping[str, Any], str], here: Do) -> Mapp
     except NoDaemonError:
         pass
     with offline(path) as host:
+        AuditLog(at.audit).demand()  # what cannot be written down is not done
         outcome = "failed"
         try:
             answer = here(host, _user())
