@@ -35,7 +35,7 @@ from adapterd.sdnotify import Notifier
 from adapterd.steps.again import stage_again
 from adapterd.steps.host import Host
 from adapterd.steps.validate import examples_of, policy_of, root_of
-from adapterd.upkeep import CHORES, Upkeep
+from adapterd.upkeep import CHORES, TRIGGERS, Upkeep
 from adapterd.wakeups import Calendar, Wake, Watcher
 
 log = logs.get_logger(__name__)
@@ -127,7 +127,7 @@ class Daemon:
         schedule = self._host.config.schedule
         self._calendar.at(schedule.reconcile, self._afresh, "reconcile")
         for chore in CHORES:
-            self._calendar.at(getattr(schedule, chore), partial(self._ask_for_chore, chore), chore)
+            self._calendar.at(getattr(schedule, TRIGGERS.get(chore, chore)), partial(self._ask_for_chore, chore), chore)
 
     def _ask_for_chore(self, chore: str) -> None:
         self._upkeep.ask(chore)

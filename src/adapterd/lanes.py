@@ -244,6 +244,7 @@ class Exports:
         self._hub_due = 0.0
         self._hub_generation = -1
         self.afresh = threading.Event()
+        self.afresh.set()
         self.stopping = threading.Event()
 
     def turn(self) -> float:
@@ -263,7 +264,8 @@ class Exports:
                 log.info("channel_moved", commit=done.commit, **said)
             else:
                 log.info("channel_waits", reason=done.reason, message=done.message, **said)
-        if host.registry.generation() != export.written_generation(host):
+        # Afresh means by its bytes: after a rebuild, or by somebody's hand, the same generation may say other things.
+        if fresh or host.registry.generation() != export.written_generation(host):
             self._to_disk(host)
         self._to_hub(host, fresh=fresh)
         return self._next(host)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adapterd.cli.verbs import (
+        auditing,
         changing,
         comparing,
         configuring,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "auditing",
     "changing",
     "comparing",
     "configuring",

@@ -116,6 +116,23 @@ def adopt(
     end(lazily.changing.adopt(config, adapter, why))
 
 
+def audit(
+    adapters: Annotated[
+        list[str] | None, typer.Argument(metavar="ADAPTER", help="Only these; default: all, and the index.")
+    ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also read every manifest, and every byte in the spool.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare Hub, registry, spool and index; exit code 4 where they differ.
+
+    It only reads, with or without a daemon.
+    """
+    end(lazily.auditing.audit(config, adapters or [], deep=deep, as_json=as_json))
+
+
 @registry.command()
 def rebuild(
     adapters: Annotated[
@@ -157,4 +174,5 @@ def add_to(app: typer.Typer) -> None:
     app.command()(retry)
     app.command()(waive)
     app.command()(adopt)
+    app.command()(audit)
     app.add_typer(registry, name="registry")

@@ -1,7 +1,7 @@
 """export: the index document follows the registry's generation. Level-triggered, beside the line."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapterd.core import index
@@ -36,11 +36,19 @@ def written_generation(host: Host) -> int:
 
 
 def export(host: Host) -> int:
-    """Rewrite ``index.json`` atomically; the generation that it shows."""
+    """Bring ``index.json`` up to date, atomically; the generation that it shows."""
     generation = host.registry.generation()
-    parts = entries(host.registry, host.publisher)
-    replace_file(host.index, index.document(parts, generation), mode=0o644)
+    data = index.document(entries(host.registry, host.publisher), generation)
+    if not _is_there(host, data):
+        replace_file(host.index, data, mode=0o644)
     return generation
+
+
+def _is_there(host: Host, data: bytes) -> bool:
+    try:
+        return host.index.stat().st_size == len(data) and host.index.read_bytes() == data
+    except OSError:
+        return False
 
 
 def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
@@ -65,11 +73,11 @@ def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
     there = hub.tree(repo, head)
     operations = []
     for part in parts:
-        path = f"adapters/{str(part['adapter']).split('/')[-1]}.json"
+        path = path_of(part)
         data = index.render(part)
         if path in there:
             present = hub.read(repo, head, path)
-            if present == data or _publisher(present) not in ("", host.publisher):
+            if present == data or publisher_of(present) not in ("", host.publisher):
                 continue
         operations.append(AddBytes(path, data))
     if not operations:
@@ -81,7 +89,13 @@ def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
     return True
 
 
-def _publisher(data: bytes) -> str:
+def path_of(part: Mapping[str, Any]) -> str:
+    """Where an adapter's part lies in the index repo."""
+    return f"adapters/{str(part['adapter']).split('/')[-1]}.json"
+
+
+def publisher_of(data: bytes) -> str:
+    """Whose part of the index it is; empty where it is nobody's."""
     try:
         return str(json.loads(data).get("publisher", ""))
     except (ValueError, AttributeError):

@@ -24,6 +24,7 @@ from adapterd.ports import (
     Hub,
     NotFound,
     Operation,
+    Refs,
     RegistryError,
     RemoteFile,
     RepoRecord,
@@ -85,14 +86,14 @@ def promote(host: Host, record: ChannelRecord, version: AdapterVersion, jitter: 
         done = _standing(record, reason("repo_vanished", error.message), stalled=True)
     except Denied as error:
         done = _standing(record, reason("denied", error.message, error.hint), stalled=True)
+    except RegistryError:
+        raise
     except Transient as error:
         attempts = record.attempts + (0 if error.throttled else 1)
         pause = error.retry_after or backoff(attempts, schedule.backoff, schedule.backoff_max, jitter)
         code = "rate_limited" if error.throttled else "hub_unreachable"
         pause = min(pause, LONGEST_WAIT)
         done = replace(_standing(record, reason(code, error.message)), attempts=attempts, due_at=host.clock() + pause)
-    except RegistryError:
-        raise
     except Exception as error:  # a bug of ours: said with its traceback, and only this channel stops
         what = f"{record.adapter}@{record.channel}"
         log.exception("promotion_failed", channel=what)
@@ -137,6 +138,22 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
     commit = hub.commit(repo, channel, head, operations, message)
     _compare(hub, repo, channel, commit, target)
     return replace(moved, commit=commit)
+
+
+def fault(hub: Hub, record: ChannelRecord, refs: Refs) -> str:
+    """What is wrong with a channel that this publisher moved; empty where its head is a tree that we re-instated."""
+    head = refs.branches.get(record.channel, "")
+    if head == record.commit:
+        return ""
+    if not head:
+        return f"the branch {record.channel} is gone; it held v{record.number}"
+    try:
+        _former(hub, record, head, hub.tree(record.adapter, head))
+    except RepoStalledError as stalled:
+        return stalled.reason.message
+    except NotFound as error:
+        return error.message
+    return ""
 
 
 def _former(hub: Hub, record: ChannelRecord, head: str, there: Mapping[str, RemoteFile]) -> pub.Trailers | None:
