@@ -119,7 +119,6 @@ def _repo(host: Host, hub: Hub, record: RepoRecord, refs: Refs, terms: Terms, sa
             seen=learned.seen,
             standing=record.standing,
             standing_head=record.standing_head,
-            private=private if private is host.config.hub.private else None,
             adopted=host.publisher in pub.publishers(record.standing),
         )
     )
