@@ -73,8 +73,8 @@ def _tell(found: Mapping[str, Any]) -> None:
             free = f", {bytes_(spool['free'])} free on its disk" if spool.get("free") is not None else ""
             say.line(f"spool: {bytes_(spool['used'])}{most}{free}")
         if audit := daemon.get("audit"):
-            found = sum(audit["drift"].values())
-            say.line(f"audit: {found or 'no'} drift found, {ago(audit['at'], time.time())}")
+            drift = sum(audit["drift"].values())
+            say.line(f"audit: {drift or 'no'} drift found, {ago(audit['at'], time.time())}")
         for problem in daemon.get("problems", {}).values():
             say.line("problem:")
             _problem(problem["message"], problem["hint"])
