@@ -56,6 +56,11 @@ class AuditLog:
             _write(file, (b"" if whole else b"\n") + line.encode() + b"\n")
             os.fsync(file)
 
+    def demand(self) -> None:
+        """AdapterdError where an entry cannot be written just now."""
+        with self._explained(), _opened(self.path, os.O_RDWR | os.O_APPEND):
+            pass
+
     def broken_at(self) -> int | None:
         """Give the first line, counted from 1, that does not vouch for what stands before it; None where all do."""
         before = b""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,12 @@ from adapterd.config.checks import root_conflict
 from adapterd.core.breaker import Rule
 from adapterd.core.budget import Limits
 from adapterd.core.errors import AdapterdError
+from adapterd.core.reasons import BY_CODE
 from adapterd.fingerprints import Digests
-from adapterd.instance import known_publisher, new_instance, read_instance
+from adapterd.instance import fresh_publisher, keep_instance, known_publisher, new_instance, read_instance
 from adapterd.pace import Pace, Terms
-from adapterd.ports import Registry
-from adapterd.registry import acquire, open_registry, prepare
+from adapterd.ports import Registry, RegistryBusy, RegistryError
+from adapterd.registry import SqlRegistry, acquire, install, open_registry, prepare, remove, revision, verify
 from adapterd.roots import SettleError
 from adapterd.spool import Spool, clear_asides
 from adapterd.steps.host import Host
@@ -97,12 +99,78 @@ class Once:
 
 
 @contextmanager
-def opened(config: Config, *, anew: bool = False) -> Iterator[Host]:
+def opened(config: Config) -> Iterator[Host]:
     """Everything that steps need, under the writer's lock.
 
-    With `anew` a missing registry is made although an earlier life left traces (registry rebuild). Raises
-    RegistryError where another process writes, or the registry is missing, damaged or newer.
+    Raises RegistryError where another process writes, or the registry is missing, damaged or newer.
     """
+    at = _folders(config)
+    with acquire(at.registry):
+        for file in (at.index, at.instance, at.digests):
+            clear_asides(file)
+        known = known_publisher(at)
+        prepare(at.registry)
+        verify(at.registry)
+        # Who we are is kept after the registry is there: a crash between the two must not look like a lost one.
+        publisher = known or new_instance(at)
+        with _composed(config, at, open_registry(at.registry), publisher) as host:
+            yield host
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilding:
+    """A registry in the making: its host, and whether this publisher is new here."""
+
+    host: Host
+    successor: bool
+
+
+@contextmanager
+def rebuilding(config: Config) -> Iterator[Rebuilding]:
+    """A host over an empty registry that takes the lost one's place when the block ends well.
+
+    It is made beside it: after a crash the registry is as it was, and the rebuild begins anew. A damaged one is kept
+    under another name. Raises RegistryError where the registry is whole, newer, or no registry at all.
+    """
+    at = _folders(config)
+    with acquire(at.registry):
+        _demand_loss(at.registry)
+        known = read_instance(at)
+        publisher = known or fresh_publisher()
+        aside = at.registry.with_name(f".{at.registry.name}.rebuilt")
+        remove(aside)
+        try:
+            prepare(aside)
+            with _composed(config, at, open_registry(aside), publisher) as host:
+                yield Rebuilding(host, successor=known is None)
+            install(aside, at.registry, "damaged")
+        except OSError as error:
+            raise SetupError(f"{aside} cannot be made: {error.strerror or error}", "make room there") from error
+        finally:
+            remove(aside)
+        if known is None:
+            keep_instance(at, publisher)
+
+
+def _demand_loss(registry: Path) -> None:
+    """RegistryError unless the registry is missing, empty, or damaged."""
+    if not registry.exists() or registry.stat().st_size == 0:
+        return
+    try:
+        verify(registry)
+    except RegistryBusy:
+        raise
+    except RegistryError as error:
+        log.warning("registry_damaged", message=error.message)
+        return
+    revision(registry)
+    raise RegistryError(
+        f"there is a registry at {registry}; only a lost one is rebuilt", "move it aside first, and keep it"
+    )
+
+
+def _folders(config: Config) -> Places:
+    """Where everything lies, with its folders made."""
     at = places(config, os.environ, Path.home())
     for root in config.roots:
         # By their names they are apart, or the configuration would have been refused; a link may join them.
@@ -110,26 +178,26 @@ def opened(config: Config, *, anew: bool = False) -> Iterator[Host]:
             raise SetupError(f"through a link, {text}", "set spool.path to a folder outside every root")
     for folder in {at.state, at.registry.parent, at.instance.parent}:
         make_folder(folder)
-    with acquire(at.registry):
-        for file in (at.index, at.instance, at.digests):
-            clear_asides(file)
-        known = read_instance(at) if anew else known_publisher(at)
-        prepare(at.registry)
-        # Written once there is a registry: a first start that dies before must not look like a registry that was lost.
-        publisher = known or new_instance(at)
-        registry = open_registry(at.registry)
-        host = host_of(config, at, registry, publisher)
+    return at
+
+
+@contextmanager
+def _composed(config: Config, at: Places, registry: SqlRegistry, publisher: str) -> Iterator[Host]:
+    """The host over an open registry; everything that it holds ends with the block."""
+    host = host_of(config, at, registry, publisher)
+    try:
         try:
             host.spool.prepare()
-            registry.reclaim(publisher)  # nobody else can hold a lease of ours: we have the writer's lock
-            yield host
         except SettleError as error:
-            raise AdapterdError(error.message, "give the user of adapterd a spool that it can write") from error
-        finally:
-            host.validator.close()
-            host.gates.close()
-            host.convert.close()
-            registry.close()
+            # Whatever is copied says so again, and waits; all else goes on.
+            log.warning(error.code, message=error.message, hint=BY_CODE[error.code].hint)
+        registry.reclaim(publisher)  # nobody else can hold a lease of ours: we have the writer's lock
+        yield host
+    finally:
+        host.validator.close()
+        host.gates.close()
+        host.convert.close()
+        registry.close()
 
 
 def make_folder(folder: Path) -> None:
@@ -164,8 +232,8 @@ def host_of(config: Config, at: Places, registry: Registry, publisher: str) -> H
 
 
 @contextmanager
-def offline(config_path: Path, *, anew: bool = False) -> Iterator[Host]:
+def offline(config_path: Path) -> Iterator[Host]:
     """What a verb that changes something works on when no daemon runs."""
     config = load(config_path)
-    with opened(config, anew=anew) as host:
+    with opened(config) as host:
         yield host

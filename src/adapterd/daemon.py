@@ -32,9 +32,10 @@ from adapterd.health import Health
 from adapterd.lanes import Exports, Intake, Lane, Steps, coming
 from adapterd.reconcile import LINE
 from adapterd.sdnotify import Notifier
+from adapterd.steps.again import stage_again
 from adapterd.steps.host import Host
 from adapterd.steps.validate import examples_of, policy_of, root_of
-from adapterd.upkeep import CHORES, Upkeep
+from adapterd.upkeep import CHORES, TRIGGERS, Upkeep
 from adapterd.wakeups import Calendar, Wake, Watcher
 
 log = logs.get_logger(__name__)
@@ -86,6 +87,7 @@ class Daemon:
             for name, turn in turns.items()
         ]
         self._servers: list[Any] = []
+        self._control: ControlServer | None = None
         self._swapping = threading.Lock()
 
     def host(self) -> Host:
@@ -129,7 +131,7 @@ class Daemon:
         schedule = self._host.config.schedule
         self._calendar.at(schedule.reconcile, self._afresh, "reconcile")
         for chore in CHORES:
-            self._calendar.at(getattr(schedule, chore), partial(self._ask_for_chore, chore), chore)
+            self._calendar.at(getattr(schedule, TRIGGERS.get(chore, chore)), partial(self._ask_for_chore, chore), chore)
 
     def _ask_for_chore(self, chore: str) -> None:
         self._upkeep.ask(chore)
@@ -159,12 +161,27 @@ class Daemon:
         self._exports.afresh.set()
         self.wake()
 
-    def _serve(self) -> None:
-        runtime = self._places.socket.parent
-        make_folder(runtime)
+    def _listen(self) -> None:
+        """Have a control socket; where none can be made the line goes on, and it is tried again."""
+        if self._control is not None:
+            return
         control = ControlServer(self._places.socket, self._handlers())
-        control.start()
-        self._servers.append(control)
+        try:
+            make_folder(self._places.socket.parent)
+            control.start()
+        except AdapterdError as error:
+            if not (self.health.ready or isinstance(error.__cause__, OSError)):
+                raise  # another daemon listens there: two would answer for one
+            if "control_socket" not in self.health.problems:
+                log.warning("control_socket_off", message=error.message, hint=error.hint)
+            self.health.problems["control_socket"] = (error.message, error.hint)
+        else:
+            self.health.problems.pop("control_socket", None)
+            self._control = control
+            self._servers.append(control)
+
+    def _serve(self) -> None:
+        self._listen()
         address = self._host.config.status.address
         if address is None:
             return
@@ -182,6 +199,7 @@ class Daemon:
     def _handlers(self) -> dict[str, Callable[[Request], Mapping[str, Any]]]:
         def audited(do: Callable[[Request], Mapping[str, Any]]) -> Callable[[Request], Mapping[str, Any]]:
             def handler(request: Request) -> Mapping[str, Any]:
+                self._audit.demand()  # what cannot be written down is not done
                 outcome = "failed"
                 try:
                     answer = do(request)
@@ -296,7 +314,7 @@ class Daemon:
         """Ping the service manager and reload on demand, until stopped or `until` is true; then stop everything."""
         interval = self._notify.watchdog_interval()
         pause = min(interval or 5.0, 5.0 if until is None else 0.5)
-        counted = -1
+        counted: int | None = None
         while not (self.stopping.is_set() or (until is not None and until())):
             self._main.wait(pause)
             if self.reloading.is_set():
@@ -304,10 +322,22 @@ class Daemon:
                 self.reload()
             if self.health.alive() and all(lane.is_alive() for lane in self._lanes):
                 self._notify.watchdog()
-            if (changes := self._host.registry.changes()) != counted:
-                counted, counts = changes, self._host.registry.counts()
-                self._notify.status(f"{counts.get('published', 0)} published, {counts.get('stalled', 0)} stalled")
+            self._listen()
+            counted = self._tell(counted)
         self.stop()
+
+    def _tell(self, counted: int | None) -> int | None:
+        """Say to the service manager what changed; the registry's troubles are the lanes', and end nothing."""
+        registry = self._host.registry
+        try:
+            if (changes := registry.changes()) == counted:
+                return counted
+            counts = registry.counts()
+        except AdapterdError as error:
+            self._notify.status(error.message)
+            return None
+        self._notify.status(f"{counts.get('published', 0)} published, {counts.get('stalled', 0)} stalled")
+        return changes
 
     def interrupt(self) -> None:
         """End `run` soon; safe in a signal handler."""
@@ -350,7 +380,7 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 def _fixed(config: Config) -> tuple[object, ...]:
-    return config.state_dir, config.runtime_dir, config.registry, config.spool, config.status
+    return config.state_dir, config.runtime_dir, config.registry.path, config.spool.path, config.status
 
 
 def watch(config_path: Path, command: Sequence[str] = ()) -> int:
@@ -359,7 +389,7 @@ def watch(config_path: Path, command: Sequence[str] = ()) -> int:
     logs.configure(config.log.level, config.log.format)
     notifier = Notifier.take(os.environ)
     with opened(config) as host:
-        operate.stage_again(host)
+        stage_again(host)
         daemon = Daemon(config_path, host, notifier)
         _on(signal.SIGHUP, daemon.ask_reload)
         if command:

@@ -15,10 +15,10 @@ from adapterd.control import NoDaemonError, call
 from adapterd.health import Health
 from adapterd.lanes import Exports, Intake, Steps
 from adapterd.log import configure
-from adapterd.operate import stage_again
 from adapterd.ports import RegistryError
 from adapterd.reconcile import LINE
 from adapterd.registry import SqlReader, open_reader
+from adapterd.steps.again import stage_again
 from adapterd.steps.host import Host
 
 DRAIN_STEP = 0.5

@@ -1,7 +1,7 @@
 """What the daemon says of itself: read by the status page and the control socket, written by the lanes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 COPY_SECONDS = 3600.0
@@ -32,6 +32,23 @@ class RootHealth:
     scan_seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class SpoolHealth:
+    """The spool: bytes of its snapshots, the most that they may take, and bytes free on its disk; None: unknown."""
+
+    used: int
+    most: int | None = None
+    free: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The last audit: when it ended (seconds since the epoch), and how many findings there were by code."""
+
+    at: float
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Health:
     """The whole daemon. Single writer per part; readers take what they see.
@@ -58,6 +75,8 @@ class Health:
     problems: dict[str, tuple[str, str]] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     hub: Callable[[], Mapping[str, Any]] = dict
+    spool: SpoolHealth | None = None
+    drift: Drift | None = None
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter of things that happened since the start."""
@@ -108,4 +127,6 @@ class Health:
             "problems": {code: {"message": m, "hint": h} for code, (m, h) in list(self.problems.items())},
             "counters": dict(self.counters),
             "hub": dict(self.hub()),
+            "spool": None if self.spool is None else asdict(self.spool),
+            "audit": None if self.drift is None else {"at": self.drift.at, "drift": dict(self.drift.counts)},
         }

@@ -13,11 +13,12 @@ from adapterd.core import budget
 from adapterd.core.errors import AdapterdError
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Reason, Stage
-from adapterd.health import Health, LaneHealth, RootHealth
+from adapterd.health import Health, LaneHealth, RootHealth, SpoolHealth
 from adapterd.log import get_logger
-from adapterd.ports import Claim, Observation, RegistryError, Transient
+from adapterd.ports import Observation, RegistryError, Transient
 from adapterd.reconcile import LINE, Arrow, Grouping
 from adapterd.steps import discover, export, promote, rescan, waiting
+from adapterd.steps.again import stage_again
 from adapterd.steps.host import Host
 from adapterd.steps.known import Known
 from adapterd.steps.settle import Later, Rests, Settled, failed, settle
@@ -54,6 +55,7 @@ class Intake:
         self._wanted: set[str] = set()
         self._unreadable: dict[str, frozenset[str]] = {}
         self._lock = threading.Lock()
+        self._failed = False
         self.stopping = threading.Event()
 
     def want(self, directories: list[str]) -> None:
@@ -70,7 +72,11 @@ class Intake:
     def turn(self) -> float:
         """Scan every root and settle what has come to rest."""
         host = self._host()
+        if self._failed:
+            stage_again(host)  # a snapshot may have got no row, and its directory may be gone since
+        self._failed = True
         self._health.scans_begun += 1
+        host.spool.next_round()
         if self._watcher is not None:
             self._watcher.watch(Path(root.path) for root in host.config.roots)
         with self._lock:
@@ -90,6 +96,8 @@ class Intake:
                 health = self._health.roots.setdefault(path, RootHealth(path))
                 health.problem, health.message, health.hint = why.code, why.message, why.hint
         self._health.scans_done = self._health.scans_begun
+        self._health.spool = SpoolHealth(host.spool.used(), host.config.spool.max_size, host.spool.free())
+        self._failed = False
         return max(soonest, SOONEST)
 
     def _root(self, host: Host, path: str, wanted: frozenset[str]) -> float:
@@ -187,11 +195,16 @@ class Steps:
         self._arrow = arrow
         self._then = then
         self._grouping = Grouping() if arrow.stage is Stage.STAGED else None
-        self._unrecorded: list[Claim] = []
+        self._failed = False
         self.stopping = threading.Event()
 
     def turn(self) -> float:
         """Take every due version through the step, one after the other."""
+        if self._failed:
+            # What was in hand when the registry failed shall not wait until its lease runs out.
+            host = self._host()
+            host.registry.reclaim(host.publisher, self._arrow.stage)
+        self._failed = True
         while not self.stopping.is_set():
             host = self._host()
             moved = reconcile.turn(
@@ -202,7 +215,6 @@ class Steps:
                 self.stopping.is_set,
                 self._working,
                 self._grouping,
-                self._unrecorded,
             )
             if moved is None:
                 break
@@ -214,6 +226,7 @@ class Steps:
             host.validator.tick()
         now = host.clock()
         due = host.registry.next_due(self._arrow.stage, now)
+        self._failed = False
         return min(max(due - now, SOONEST), host.config.schedule.scan) if due is not None else host.config.schedule.scan
 
     def _working(self, label: str) -> None:
@@ -234,6 +247,7 @@ class Exports:
         self._rested: object = None
         self._waits: list[float] = []
         self.afresh = threading.Event()
+        self.afresh.set()
         self.stopping = threading.Event()
 
     def turn(self) -> float:
@@ -246,7 +260,8 @@ class Exports:
             self._rested = None
             if self._move_channels(host):
                 return 0.0
-            if host.registry.generation() != export.written_generation(host):
+            # Afresh means by its bytes: after a rebuild, or by hand, the same generation may say other things.
+            if fresh or host.registry.generation() != export.written_generation(host):
                 self._to_disk(host)
             self._waits = [c.due_at for c in host.registry.channels() if c.reason and not c.stalled]
             self._rested = before if before == self._standing(host) else None

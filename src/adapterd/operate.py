@@ -1,25 +1,21 @@
-"""What a person may do to the line: retry, waive, adopt, rebuild.
+"""What a person may do to the line: retry, waive, adopt.
 
 The daemon runs it for the control socket; without a daemon the command line runs it under the writer's lock.
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from adapterd.core import adapter as ad
-from adapterd.core import card, naming
+from adapterd.core import naming
 from adapterd.core import publication as pub
 from adapterd.core.errors import AdapterdError
 from adapterd.core.index import render
 from adapterd.core.reasons import BY_CODE, WAIVABLE
-from adapterd.core.trainerstate import is_loss
 from adapterd.core.version import LIVE, AdapterVersion, Stage
 from adapterd.log import get_logger, redact
-from adapterd.ports import AddBytes, ChannelRecord, Conflict, Draft, Hub, NotFound, Refs, RemoteFile, RepoRecord
+from adapterd.ports import AddBytes, Hub, NotFound, RepoRecord
 from adapterd.steps import repo as repos
 from adapterd.steps.host import Host
 from adapterd.steps.waivers import WAIVED
@@ -216,105 +212,3 @@ def _publisher_at(hub: Hub, adapter: str, head: str) -> str:
         return str(json.loads(hub.read(adapter, head, pub.MANIFEST)).get("publisher", ""))
     except (NotFound, ValueError, AttributeError):
         return ""
-
-
-def rebuild(host: Host, adapters: list[str], say: Callable[[str], None]) -> tuple[int, int]:
-    """Restore an empty registry from the Hub's refs and manifests, and stage again what the spool holds beside them.
-
-    Args:
-        host: with a fresh registry.
-        adapters: the repos to read: those that the spool's sidecars name, and those that a person gave.
-        say: told a line per repo.
-
-    Returns how many versions were restored, and how many staged again.
-    """
-    hub, restored = host.hub(), 0
-    for adapter in adapters:
-        try:
-            refs = hub.refs(adapter)
-        except NotFound:
-            say(f"{adapter}: no repo on the Hub")
-            continue
-        count = _rebuild_repo(host, hub, adapter, refs, say)
-        restored += count
-        say(f"{adapter}: {count} versions")
-    return restored, stage_again(host)
-
-
-def _rebuild_repo(host: Host, hub: Hub, adapter: str, refs: Refs, say: Callable[[str], None]) -> int:
-    record = repos.standing(hub, RepoRecord(adapter, private=hub.is_private(adapter)), refs)
-    numbers = naming.version_numbers(refs.tags)
-    restored = 0
-    for number, commit in sorted(numbers.items()):
-        try:
-            manifest = json.loads(hub.read(adapter, commit, pub.MANIFEST))
-            _restore(host, adapter, manifest, number, commit, hub.tree(adapter, commit))
-        except (NotFound, Conflict, ValueError, KeyError, TypeError, AttributeError):
-            # A tag by hand, or somebody's own commit: no reason to leave the versions beside it out.
-            say(f"{adapter}: tag v{number} is left alone, it is no version that adapterd published")
-        else:
-            restored += 1
-    host.registry.save_repo(record)
-    for channel in host.config.channels:
-        if head := refs.branches.get(channel):
-            _restore_channel(host, hub, adapter, channel, head)
-    return restored
-
-
-def _restore_channel(host: Host, hub: Hub, adapter: str, channel: str, head: str) -> None:
-    """A branch's history is its channel's history: what it holds, and the highest that it ever held."""
-    said = [t for c in hub.log(adapter, head) if (t := pub.trailers(c.message)) and t.channel == channel]
-    if said:
-        highest = max(t.number for t in said)
-        host.registry.save_channel(ChannelRecord(adapter, channel, said[0].number, head, highest))
-
-
-def _restore(
-    host: Host, adapter: str, manifest: dict[str, Any], number: int, commit: str, there: Mapping[str, RemoteFile]
-) -> None:
-    provenance, peft, base = manifest.get("provenance", {}), manifest.get("peft", {}), manifest.get("base", {})
-    files = {path: (str(f["sha256"]), int(f["size"])) for path, f in manifest.get("files", {}).items()}
-    if manifest["number"] != number or any(there[path].sha256 not in (None, files[path][0]) for path in files):
-        raise ValueError(f"the manifest at v{number} is not about v{number}")
-    draft = Draft(
-        adapter=adapter,
-        identity=str(manifest["identity"]["digest"]),
-        tree=ad.tree_digest(files),
-        root="",
-        path=str(provenance.get("checkpoint") or "."),
-        run=str(provenance.get("run", "")),
-        checkpoint=ad.checkpoint_number(str(provenance.get("checkpoint") or "")),
-        step=provenance.get("step"),
-        final=bool(provenance.get("final")),
-        base=str(base.get("id", "")),
-        peft_type=str(peft.get("type", "")),
-        task=str(peft.get("task") or ""),
-        fingerprint="",
-        labels=provenance.get("labels", {}),
-        trained={name: float(value) for name, value in provenance.get("trained", {}).items() if is_loss(value)},
-    )
-    version = host.registry.restore(draft, number, commit, host.clock())
-    for waiver in card.public(manifest.get("report") or {})["waivers"]:
-        host.registry.note(version.id, WAIVED, waiver, host.clock())
-
-
-def stage_again(host: Host) -> int:
-    """Every snapshot in the spool that the registry does not know becomes a STAGED version, in its old order.
-
-    At a start it takes up what a crash left between the snapshot and its row; the directory may be gone since.
-    """
-    names = set(Draft.__slots__)
-    waiting = sorted(host.spool.sidecars(), key=lambda item: item[2].get("intake") or 0)
-    staged = 0
-    for adapter, tree, sidecar in waiting:
-        try:
-            draft = Draft(**{key: value for key, value in sidecar.items() if key in names})
-        except TypeError:
-            log.warning("sidecar_unreadable", adapter=adapter, tree=tree)
-            continue
-        if draft.tree != tree or host.registry.find(adapter, identity=draft.identity):
-            continue
-        host.registry.bind(adapter, draft.root, "", "", "")
-        host.registry.intake(draft, host.clock())
-        staged += 1
-    return staged

@@ -1,7 +1,7 @@
 """claim -> step -> record. What a step raises becomes an outcome here and nowhere else."""
 
+import errno
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,11 @@ from adapterd.steps.publish import publish
 from adapterd.steps.validate import validate
 
 log = get_logger(__name__)
+
+PASSING = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
+"""What the operating system may refuse for a while; none of it is a fault of the program."""
 
 CONFLICT_WAIT = 2.0
 """Seconds until a version whose world moved between looking and acting looks again."""
@@ -80,16 +85,13 @@ def turn(
     stopping: Callable[[], bool] = lambda: False,
     working: Callable[[str], None] = lambda _: None,
     grouping: Grouping | None = None,
-    unrecorded: list[Claim] | None = None,
 ) -> AdapterVersion | None:
     """Take one due version through one step and record what came of it; the version, or None where none is due.
 
     While `stopping`, a step that did not come to its end counts for nothing: the version is given back as it was.
     `working` is told which version is in hand. With a `grouping` versions of one base model follow one another.
-    Claims whose outcome the registry could not take down are kept in `unrecorded`, and given back at the next turn.
     While the Hub's budget is tight, adapters with a final go to it first.
     """
-    _give_back(host, unrecorded)
     base = grouping.preferred if grouping is not None else ""
     finals = arrow.stage is Stage.VALIDATED and tight(host)
     now, horizon = host.clock(), 2 * longest_wait(host)
@@ -111,19 +113,7 @@ def turn(
                 _record(host, claim, wait)
     except LostLease:
         log.warning("lease_lost", adapter=claim.version.adapter, step=arrow.name)
-    except (RegistryError, Transient):
-        if unrecorded is not None:
-            unrecorded.append(claim)
-        raise
     return host.registry.version(claim.version.id)
-
-
-def _give_back(host: Host, claims: list[Claim] | None) -> None:
-    """End leases that would otherwise hold up their versions until they run out: the step is taken once more."""
-    while claims:
-        with suppress(LostLease):
-            host.registry.release(claims[-1])
-        claims.pop()
 
 
 def lease_of(host: Host) -> float:
@@ -149,7 +139,8 @@ def _outcome(host: Host, arrow: Arrow, claim: Claim, jitter: float) -> Outcome |
     version = claim.version
     try:
         return arrow.step(host, claim)
-    except LostLease:
+    except (LostLease, RegistryError):
+        # The registry's troubles are nobody's failed attempt: the lane waits with them.
         raise
     except Transient as error:
         return _transient(host, version, error, jitter)
@@ -161,7 +152,11 @@ def _outcome(host: Host, arrow: Arrow, claim: Claim, jitter: float) -> Outcome |
         return Stalled(reason("denied", error.message, error.hint))
     except WorkerDied as error:
         return Stalled(reason(error.cause, error.message, error.hint))
-    except Exception as error:  # a bug of ours: said with its traceback, and only this version stops
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in PASSING:
+            what = f"{arrow.name} of {version.label}: {error.filename or 'the system'}: {error.strerror}"
+            return _transient(host, version, Transient(what, code="system_refused"), jitter)
+        # A bug of ours: said with its traceback, and only this version stops.
         log.exception("step_failed", step=arrow.name, adapter=version.adapter, version=version.label)
         return Stalled(reason("bug", f"{arrow.name} of {version.label} failed with {type(error).__name__}"))
 

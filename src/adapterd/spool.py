@@ -11,6 +11,7 @@ import mmap
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from adapterd.core import adapter as ad
-from adapterd.core import leaks
+from adapterd.core import leaks, quota
 from adapterd.core.adapter import Entry
 from adapterd.roots import GONE, SettleError, entries_of, header_of, open_regular, read_small
 
@@ -45,16 +46,72 @@ class Spool:
         """Use `path`; nothing is made until `prepare`. Paths below the `hidden` folders never get into a snapshot."""
         self.path = path
         self._hidden = leaks.paths_of(hidden)
+        self._lock = threading.Lock()
+        self._used: int | None = None
+        self._line = quota.EMPTY
+        self._asked: set[str] = set()
 
     def prepare(self) -> None:
         """Make the folder, private to its user, and clear what a crash left half-copied."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
             shutil.rmtree(self.path / ".incoming", ignore_errors=True)
             for sidecar in self.path.glob(f"*/*/*/{SIDECAR}"):
                 clear_asides(sidecar)
         except OSError as error:
             raise SettleError("spool_unwritable", f"spool {self.path} cannot be made: {error.strerror}") from error
+
+    def used(self) -> int:
+        """How many bytes the payloads take: counted once, then kept up to date."""
+        with self._lock:
+            if self._used is None:
+                self._used = sum(map(_size, self.path.glob("*/*/*/payload")))
+            return self._used
+
+    def free(self) -> int | None:
+        """How many bytes its disk has free; None where it does not answer."""
+        try:
+            return shutil.disk_usage(self.path).free
+        except OSError:
+            return None
+
+    def recount(self) -> int:
+        """Count again what lies there: a person may have removed something."""
+        with self._lock:
+            self._used = None
+        return self.used()
+
+    def next_round(self) -> None:
+        """All that waits has been asked for once more: who was not gives up its place in line."""
+        with self._lock:
+            if self._line.first not in self._asked:
+                self._line = quota.EMPTY
+            self._asked.clear()
+
+    def _admit(self, source: Path, needs: int, most: int | None) -> None:
+        """SettleError `spool_quota` where a copy has to wait for room under `spool.max_size`."""
+        # A repaired snapshot takes the place of the one that it was made from, and must not wait for that to go.
+        if most is None or source.is_relative_to(self.path):
+            return
+        used = self.used()
+        with self._lock:
+            answer = quota.admit(self._line, str(source), needs, used, most)
+            self._line = answer.line
+            self._asked.add(str(source))
+        if answer.why:
+            raise SettleError("spool_quota", answer.why)
+
+    def _came(self, size: int) -> None:
+        with self._lock:
+            if self._used is not None:
+                self._used += size
+
+    def _went(self, size: int) -> None:
+        with self._lock:
+            if self._used is not None:
+                self._used = max(0, self._used - size)
+            self._line = quota.removed(self._line, size)
 
     def folder(self, adapter: str, tree: str) -> Path:
         """Where a snapshot lies, with payload and sidecar in it."""
@@ -73,6 +130,7 @@ class Spool:
         seen: str = "",
         beside: Callable[[Snapshot], Mapping[str, Any]] | None = None,
         convert: Callable[[Path], None] | None = None,
+        most: int | None = None,
     ) -> Snapshot:
         """Copy an adapter directory into the spool while hashing it.
 
@@ -84,10 +142,11 @@ class Spool:
             seen: the fingerprint that was found finished.
             beside: gives the sidecar, which appears together with the snapshot: no crash leaves one without it.
             convert: makes safetensors of a pickle in a folder; without it a pickle is not copied.
+            most: the most bytes that all snapshots may take together (`core.quota`).
 
         Raises SettleError: `changed_while_copying` where names, sizes, mtimes or inodes differ before and after, or
         from what was seen;
-        `source_gone`, `source_unreadable`, `not_regular`, `too_large`, `leaks_secret`, `spool_full`,
+        `source_gone`, `source_unreadable`, `not_regular`, `too_large`, `leaks_secret`, `spool_quota`, `spool_full`,
         `spool_unwritable`, `bad_config`, `bad_weights`, and what `convert` raises.
         """
         before = self._listed(source)
@@ -102,6 +161,7 @@ class Spool:
                 "too_large",
                 f"{source} has {len(chosen)} files of {size} bytes; {most_files} files, {most_bytes} bytes are allowed",
             )
+        self._admit(source, size, most)
         with _writing(self.path):
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             free = shutil.disk_usage(self.path).free
@@ -111,7 +171,7 @@ class Spool:
         aside = self.path / ".incoming" / secrets.token_hex(8)
         try:
             with _writing(self.path):
-                (aside / "payload").mkdir(mode=0o700, parents=True)
+                _folders(self.path, aside / "payload")
             files = {name: self._copy(source, name, aside / "payload" / name) for name in chosen}
             if ad.fingerprint(self._listed(source)) != ad.fingerprint(before):
                 raise SettleError("changed_while_copying", f"{source} changed while it was copied")
@@ -203,7 +263,7 @@ class Spool:
                 write_file(aside / SIDECAR, json.dumps(beside(snapshot), sort_keys=True).encode())
             for folder in (*(path for path in payload.iterdir() if path.is_dir()), payload, aside):
                 _sync_folder(folder)
-            final.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _folders(self.path, final.parent)
             self._put(aside, final, adapter, tree)
             for folder in (final.parent, final.parent.parent, self.path):
                 _sync_folder(folder)
@@ -223,8 +283,10 @@ class Spool:
 
     def _put(self, aside: Path, final: Path, adapter: str, tree: str) -> None:
         """Rename a copy to its digest; one that is there already stays, unless its bytes are damaged."""
+        size = _size(aside / "payload")
         try:
             aside.rename(final)
+            self._came(size)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
@@ -233,6 +295,7 @@ class Spool:
             except SettleError:
                 self.discard(adapter, tree)
                 aside.rename(final)
+                self._came(size)
 
     def discard(self, adapter: str, tree: str) -> None:
         """Remove a snapshot, if there is one: out of the way first, so that no half of it is ever seen."""
@@ -241,7 +304,9 @@ class Spool:
             away.parent.mkdir(mode=0o700, exist_ok=True)
             with suppress(FileNotFoundError):
                 self.folder(adapter, tree).rename(away)
+        size = _size(away / "payload")
         shutil.rmtree(away, ignore_errors=True)
+        self._went(size)
 
     def snapshot(self, adapter: str, tree: str) -> Snapshot:
         """Read a snapshot again, hashing every byte. SettleError `snapshot_damaged` where it is not that tree."""
@@ -251,11 +316,22 @@ class Spool:
             files = {name: _hash(payload, name) for name in names}
             config = ad.parse_config(read_small(payload, ad.CONFIG, ad.MAX_CONFIG_BYTES))
         except (OSError, ValueError, SettleError) as error:
-            raise SettleError("snapshot_damaged", f"snapshot {adapter} {tree[:12]} cannot be read: {error}") from error
+            code = "spool_unreadable" if self._is_away(error) else "snapshot_damaged"
+            raise SettleError(code, f"snapshot {adapter} {tree[:12]} cannot be read: {error}") from error
         if ad.tree_digest(files) != tree:
             raise SettleError("snapshot_damaged", f"snapshot {adapter} {tree[:12]} has other bytes than were copied")
         identity = ad.identity_digest(config.fields, {path: digest for path, (digest, _) in files.items()})
         return Snapshot(payload, tree, identity, files, config, ())
+
+    def _is_away(self, error: Exception) -> bool:
+        """Whether the disk says no, or all of the spool is gone with it: that says nothing about one snapshot."""
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(cause, OSError) and cause.errno not in GONE:
+            return True
+        try:
+            return not any(path.name != ".incoming" for path in self.path.iterdir())
+        except OSError:
+            return True
 
     def write_sidecar(self, adapter: str, tree: str, sidecar: Mapping[str, Any]) -> None:
         """Record beside the payload what a rebuild needs."""
@@ -285,6 +361,16 @@ class _writing:  # noqa: N801 - reads as a word in `with _writing(...)`
         if isinstance(error, OSError):
             code = "spool_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "spool_unwritable"
             raise SettleError(code, f"spool {self.path}: {error.strerror or error}") from error
+
+
+def _size(payload: Path) -> int:
+    """The bytes of a payload's files; nothing for what is not there."""
+    total = 0
+    for folder, _, names in os.walk(payload):
+        for name in names:
+            with suppress(OSError):
+                total += (Path(folder) / name).lstat().st_size
+    return total
 
 
 def _pour(readinto: Callable[[memoryview], int], target: Path, expected: int) -> tuple[str, int]:
@@ -329,9 +415,15 @@ def _texts(payload: Path, name: str) -> int:
         return min(size, 8 + int.from_bytes(file.read(8), "little"))
 
 
+def _folders(spool: Path, folder: Path) -> None:
+    """Make a folder below the spool and those between, each private whatever the umask."""
+    for part in (*reversed(folder.relative_to(spool).parents), folder.relative_to(spool)):
+        (spool / part).mkdir(mode=0o700, exist_ok=True)
+
+
 def write_file(path: Path, data: bytes) -> None:
-    """Write and fsync."""
-    with path.open("wb") as file:
+    """Write and fsync; what is new is private."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

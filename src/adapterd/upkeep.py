@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from adapterd import keeping
 from adapterd.core.errors import AdapterdError
 from adapterd.health import Health
 from adapterd.log import get_logger
@@ -14,8 +15,11 @@ log = get_logger(__name__)
 Chore = Callable[[Host, Health], None]
 """Does its work once. An AdapterdError is said and tried again at the next trigger; nothing else waits for it."""
 
-CHORES: Mapping[str, Chore] = MappingProxyType({})
-"""Every chore by name; the name is that of its trigger under `schedule`."""
+CHORES: Mapping[str, Chore] = MappingProxyType({"backup": keeping.backup, "audit": keeping.audit})
+"""Every chore by name, in the order in which they are done."""
+
+TRIGGERS: Mapping[str, str] = MappingProxyType({"backup": "retention"})
+"""The key of a chore's trigger under `schedule`, where it is not the chore's own name."""
 
 
 class Upkeep:

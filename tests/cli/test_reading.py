@@ -60,9 +60,13 @@ def test_status_asks_a_running_daemon(host: Path) -> None:
     """With one it adds what the daemon says of itself: roots, lanes, problems."""
     root = {"path": "/train", "known": 3, "problem": "", "message": "gone", "hint": "mount it", "events": "on"}
     health = {"version": "0.1.0", "publisher": "adapterd-1", "ready": True, "alive": True, "roots": [root]}
+    health["spool"] = {"used": 3 * 1024**3 // 2, "most": 200 * 1024**3, "free": 500}
+    health["audit"] = {"at": time.time() - 7200, "drift": {"tag_missing": 2}}
     with ControlServer(host.parent / "run" / "control.sock", {"status": lambda _: {"health": health}}):
         assert parsed("status")["daemon"] == health
         said = run("status")
+    assert "spool: 1.5 GiB of 200.0 GiB, 500 bytes free on its disk" in said
+    assert "audit: 2 drift found, 2 h ago" in said
     assert "daemon: running, ready, publisher adapterd-1" in said
     assert "root /train: 3 adapter directories, events on" in said
     assert "Try: mount it" in said

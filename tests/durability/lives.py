@@ -21,6 +21,7 @@ from adapterd.lanes import Exports, Intake, Steps
 from adapterd.reconcile import LINE
 from adapterd.registry import open_reader
 from adapterd.steps import discover, promote
+from adapterd.steps.again import stage_again
 from adapterd.steps.host import Host
 from durability import books, ledger
 from helpers.adapters import weights, write_adapter
@@ -118,7 +119,7 @@ def _life(place: Place, lived: Callable[[Host], str]) -> str:
     clock = Clock(time.time())
     try:
         with opened(place.config) as host:
-            operate.stage_again(host)
+            stage_again(host)
             return lived(replace(host, validator=GivenValidator(), clock=clock, monotonic=clock))
     except AdapterdError as error:
         return f"ended: {error.message}"

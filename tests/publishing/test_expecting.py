@@ -11,6 +11,7 @@ import pytest
 from adapterd import operate
 from adapterd.core.publication import MANIFEST
 from adapterd.core.version import AdapterVersion, Stage
+from adapterd.steps.rebuild import rebuild
 from helpers.adapters import write_adapter
 from helpers.hosts import BASE, World
 from publishing.conftest import stage
@@ -119,7 +120,7 @@ def test_the_trainers_losses_are_kept_and_published(world: World, adapter: str) 
     ((_, _, sidecar),) = list(world.host.spool.sidecars())
     assert sidecar["trained"] == trained
     world.lose_registry()
-    operate.rebuild(world.host, [adapter], lambda _: None)
+    rebuild(world.host, [adapter], lambda _: None)
     (again,) = world.registry.versions(adapter)
     assert (again.stage, again.trained) == (Stage.PUBLISHED, trained)
 

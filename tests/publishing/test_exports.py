@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from adapterd import operate
 from adapterd.core import publication as pub
 from adapterd.core.version import Stage
 from adapterd.ports import AddBytes
 from adapterd.steps import export
+from adapterd.steps.again import stage_again
+from adapterd.steps.rebuild import rebuild
 from helpers.adapters import weights
 from helpers.hosts import World
 from publishing.conftest import stage
@@ -80,7 +81,7 @@ def test_a_rebuilt_registry_knows_what_the_hub_holds_and_stages_what_it_lacks(wo
     three = stage(world, adapter, 3)
     world.lose_registry()
     lines: list[str] = []
-    restored, staged = operate.rebuild(world.host, [adapter], lines.append)
+    restored, staged = rebuild(world.host, [adapter], lines.append)
     assert (restored, staged) == (2, 1)
     assert lines == [f"{adapter}: 2 versions"]
     (main,) = world.registry.channels(adapter)
@@ -95,7 +96,7 @@ def test_what_is_sighted_again_after_a_rebuild_is_no_new_version(world: World, a
     one = stage(world, adapter, 1)
     drive(world)
     world.lose_registry()
-    operate.rebuild(world.host, [adapter], lambda _: None)
+    rebuild(world.host, [adapter], lambda _: None)
     again = stage(world, adapter, 1, keep=True)
     drive(world)
     assert audit([world], adapter, [one]) == [1]
@@ -122,7 +123,7 @@ def test_tags_that_somebody_made_by_hand_do_not_stop_a_rebuild(world: World, ada
     client.create_tag(adapter, "v9", client.commit(adapter, "main", main, changes, "by hand"))
     world.lose_registry()
     lines: list[str] = []
-    assert operate.rebuild(world.host, [adapter], lines.append) == (1, 0)
+    assert rebuild(world.host, [adapter], lines.append) == (1, 0)
     assert [line.split(" is left")[0].split(" ")[-1] for line in lines[:-1]] == ["v7", "v8", "v9"]
     assert [v.number for v in world.registry.versions(adapter)] == [1]
     two = stage(world, adapter, 2)
@@ -154,8 +155,8 @@ def test_a_snapshot_without_its_row_is_taken_up_at_the_next_start(world: World, 
     shutil.rmtree(world.tmp / "train" / "run-1")
     world.wrap_registry = lambda registry: registry
     world.reopen()
-    assert operate.stage_again(world.host) == 1
-    assert operate.stage_again(world.host) == 0
+    assert stage_again(world.host) == 1
+    assert stage_again(world.host) == 0
     drive(world)
     (version,) = world.registry.versions(adapter)
     assert audit([world], adapter, [version]) == [1]

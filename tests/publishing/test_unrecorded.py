@@ -23,7 +23,7 @@ class FullDisk:
 
     def __getattr__(self, name: str) -> object:
         """Give what the registry has; what would grow it fails."""
-        if self.full and name in ("advance", "wait", "stall", "release"):
+        if self.full and name in ("advance", "wait", "stall", "release", "reclaim"):
             raise Transient("the registry cannot grow: the disk is full")
         return getattr(self.registry, name)
 

@@ -10,6 +10,7 @@ from adapterd.core import publication as pub
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.steps import export
+from adapterd.steps.rebuild import rebuild
 from helpers.hosts import World
 from publishing.conftest import stage
 from publishing.lines import drive
@@ -146,6 +147,6 @@ def test_a_rebuilt_registry_still_knows_what_was_waived(make_world: Callable[...
     operate.waive(world.host, "no_effect", version.label, "tester", "meant so")
     drive(world)
     world.lose_registry()
-    operate.rebuild(world.host, [adapter], lambda _: None)
+    rebuild(world.host, [adapter], lambda _: None)
     (entry,) = [e for e in export.entries(world.registry, world.publisher) if e["adapter"] == adapter]
     assert entry["versions"]["v1"]["waived"] == ["no_effect"]

@@ -16,6 +16,8 @@ from adapterd.core.version import LIVE
 from adapterd.ports import AddBytes, Delete, Hub, NotFound, Refs, Registry, Transient
 from adapterd.reconcile import LINE
 from adapterd.steps import discover, promote
+from adapterd.steps import rebuild as rebuilding
+from adapterd.steps.again import stage_again
 from adapterd.steps.settle import Rests, settle
 from helpers.adapters import write_adapter
 from helpers.hosts import BASE, World
@@ -151,7 +153,7 @@ class Yard:
         station.world.lose_registry()
         if rebuild:
             known = {adapter for adapter, _, _ in station.world.host.spool.sidecars()}
-            hand = Hand(lambda: operate.rebuild(station.world.host, sorted(known), lambda _: None))
+            hand = Hand(lambda: rebuilding.rebuild(station.world.host, sorted(known), lambda _: None))
             for _ in range(places or 0):
                 hand.go()
             hand.finish() if places is None else hand.die()
@@ -295,4 +297,4 @@ class Yard:
         """What a daemon does at its start."""
         self._spool(station)
         station.rests = Rests()
-        operate.stage_again(station.world.host)
+        stage_again(station.world.host)

@@ -15,6 +15,7 @@ from adapterd.core.version import AdapterVersion, Stage
 from adapterd.ports import Claim, Draft, Intent, Observation, Registry, Validation
 from adapterd.registry import SqlRegistry, open_registry
 from adapterd.registry.migrate import migrate
+from helpers.disks import mounted
 
 HORIZON = 3600.0
 LEASE = 60.0
@@ -130,3 +131,10 @@ class Trainer:
 def trainer() -> Trainer:
     """A training host that writes."""
     return Trainer()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of half a MiB."""
+    with mounted(tmp_path / "small", "512k") as disk:
+        yield disk

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapterd.health import Health, LaneHealth, RootHealth
+from adapterd.health import Drift, Health, LaneHealth, RootHealth, SpoolHealth
 
 NOW = 1_760_000_000.0
 
@@ -155,3 +155,18 @@ def test_where_nothing_is_to_be_pushed_no_moment_is_named(ask: Any, host: Any) -
     host.published()
     assert ("adapterd_next_push_timestamp_seconds", "") not in samples(ask("/metrics").body)
     assert json.loads(ask("/status.json").body)["next_push"] is None
+
+
+def test_metrics_of_spool_and_audit(ask: Any, health: Health) -> None:  # noqa: ANN401 - fixtures
+    """How full the spool is, of how much, and what the last audit found by code; nothing before either is known."""
+    found = samples(ask("/metrics").body)
+    assert not [name for name, _ in found if "spool" in name or "drift" in name]
+    health.spool = SpoolHealth(used=70, most=100, free=900)
+    health.drift = Drift(NOW, {"tag_missing": 2})
+    found = samples(ask("/metrics").body)
+    assert [found[f"adapterd_spool_{what}bytes", ""] for what in ("", "max_", "free_")] == [70, 100, 900]
+    assert found["adapterd_drift", "tag_missing"] == 2
+    assert found["adapterd_audited_seconds", ""] == NOW
+    document = json.loads(ask("/status.json").body)["daemon"]
+    assert document["spool"] == {"used": 70, "most": 100, "free": 900}
+    assert document["audit"] == {"at": NOW, "drift": {"tag_missing": 2}}

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adapterd.cli.verbs import (
+        auditing,
         changing,
         comparing,
         configuring,
         deploying,
         fetching,
+        keeping,
         listing,
         serving,
         showing,
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "auditing",
     "changing",
     "comparing",
     "configuring",
     "deploying",
     "fetching",
+    "keeping",
     "listing",
     "serving",
     "showing",

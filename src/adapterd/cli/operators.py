@@ -126,16 +126,51 @@ def rebind(
     end(lazily.changing.rebind(config, adapter, root, why))
 
 
+def audit(
+    adapters: Annotated[
+        list[str] | None, typer.Argument(metavar="ADAPTER", help="Only these; default: all, and the index.")
+    ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also read every manifest, and every byte in the spool.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare Hub, registry, spool and index; exit code 4 where they differ.
+
+    It only reads, with or without a daemon.
+    """
+    end(lazily.auditing.audit(config, adapters or [], deep=deep, as_json=as_json))
+
+
 @registry.command()
 def rebuild(
     adapters: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ADAPTER", help="Repos to read beside those that the spool names."),
+        typer.Argument(metavar="ADAPTER", help="Repos to read beside those that spool, index and namespace name."),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make a lost registry anew, from the Hub and the spool."""
-    end(lazily.changing.rebuild(config, adapters or []))
+    """Make a lost or damaged registry anew, from the Hub and the spool."""
+    end(lazily.keeping.rebuild(config, adapters or []))
+
+
+@registry.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes; it must not be there yet.")],
+    config: ConfigOption = None,
+) -> None:
+    """Copy the registry, also while the daemon runs."""
+    end(lazily.keeping.backup(config, file))
+
+
+@registry.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A copy that `backup` or the daemon made.")],
+    config: ConfigOption = None,
+) -> None:
+    """Put a copy in the registry's place; what is there is kept beside it."""
+    end(lazily.keeping.restore_(config, file))
 
 
 def add_to(app: typer.Typer) -> None:
@@ -150,4 +185,5 @@ def add_to(app: typer.Typer) -> None:
     app.command()(waive)
     app.command()(adopt)
     app.command()(rebind)
+    app.command()(audit)
     app.add_typer(registry, name="registry")

@@ -71,6 +71,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("spool_unwritable", "settle", _T, "let the user of adapterd write to the spool"),
     Entry("abandoned", "settle", _R, "the trainer stopped half-way; it is looked at again when anything changes"),
     Entry("marker_outdated", "settle", _T, "the marker beside it vouches for other files: a new one is waited for, and after settle.patience the quiet time applies; remove the marker if nobody writes it any more"),
+    Entry("spool_unreadable", "validate", _T, "the spool's disk does not answer, or is not mounted; it is tried again with growing pauses"),
     # validate
     Entry("base_unknown", "validate", _S, "list the base under base_models with its Hub id and what the trainer writes (`written_as`), then `adapterd retry`"),
     Entry("base_not_at_hand", "validate", _S, "run `adapterd base fetch`, set base_models[].fetch: true, or give base_models[].path; then `adapterd retry`"),
@@ -166,6 +167,10 @@ TABLE: tuple[Entry, ...] = (
     Entry("index_differs", "audit", _W, "the index says something else than Hub and registry; the next export writes it anew"),
     Entry("standing_differs", "audit", _W, "holds, yanks or erasures on the Hub are not what the registry last saw; they are read anew at the next publish"),
     Entry("snapshot_missing", "audit", _W, "a version that is not published has no whole snapshot in the spool: `adapterd sync DIR` takes it anew"),
+    Entry("erasure_unfinished", "audit", _W, "the version is erased by its tombstone, and its tag is still there: `adapterd erase` it again"),
+    Entry("audit_log_broken", "audit", _W, "a line of audit.jsonl was changed, removed or put in; compare it with a copy that is kept elsewhere"),
+    # anywhere
+    Entry("system_refused", "any", _T, "the operating system refused: a full or failing disk, or too few handles; it is tried again with growing pauses"),
     Entry("bug", "any", _S, "this is a fault of adapterd; report it with the log, then `adapterd retry`"),
 )
 # fmt: on

@@ -68,3 +68,13 @@ def losses(base: object, adapter: object) -> str:
     if isinstance(base, int | float) and isinstance(adapter, int | float):
         return f"{base:.3f} → {adapter:.3f}"
     return ""
+
+
+def bytes_(count: int) -> str:
+    """A size in the unit that fits."""
+    size = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:  # noqa: PLR2004 - a unit of each is 1024 of the one before
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -86,6 +86,11 @@ class HubClient:
         with self._call("whoami", "", what):
             return str(self._api.whoami()["name"])
 
+    def models(self, namespace: str) -> Sequence[str]:
+        """The ids of the namespace's model repos that this token may see."""
+        with self._call("models", "", f"listing the models of {namespace}"):
+            return [str(model.id) for model in self._api.list_models(author=namespace)]
+
     def is_private(self, repo: str) -> bool:
         """Whether the repo is private."""
         with self._call("is_private", repo, f"asking for the visibility of {repo}"):

@@ -88,3 +88,7 @@ class DeviceTooSmall(DeviceBusy):
 
 class RegistryError(AdapterdError):
     """The registry is missing, unreadable, not a database, locked by another daemon, or newer than the program."""
+
+
+class RegistryBusy(Transient, RegistryError):
+    """The registry cannot be used just now: its disk is full or fails, or a program has it locked. It passes."""

@@ -90,6 +90,10 @@ class Hub(Protocol):
         """The name of the account behind the token."""
         ...
 
+    def models(self, namespace: str) -> Sequence[str]:
+        """The ids of the namespace's model repos that this token may see."""
+        ...
+
     def is_private(self, repo: str) -> bool:
         """Whether the repo is private. NotFound where there is none."""
         ...

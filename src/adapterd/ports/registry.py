@@ -260,6 +260,14 @@ class Registry(RegistryReader, Protocol):
         """Whether the root was this directory once: by `baseline`, `set_root_inode` or `know_directory`."""
         ...
 
+    def await_baseline(self, root: str) -> None:
+        """Take what lies in the root at its next scan as its baseline, whatever `backlog` says."""
+        ...
+
+    def awaits_baseline(self, root: str) -> bool:
+        """Whether `await_baseline` was asked for, and no baseline was taken since."""
+        ...
+
     def observe(self, seen: Iterable[Observation]) -> None:
         """Write observations; each overwrites its own row, but never the adapter name it first got."""
         ...
@@ -287,9 +295,10 @@ class Registry(RegistryReader, Protocol):
         """Bind a series to another root, with its sightings; `seen` is what is known of that root's directories now."""
         ...
 
-    def intake(self, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:
+    def intake(self, draft: Draft, at: float, *, order: int | None = None) -> tuple[AdapterVersion, bool]:
         """Make the draft a STAGED version with the next intake number, and mark its observation settled.
 
+        At a rebuild `order` is the intake number that it had in the lost registry; it is kept where it is free.
         The same (adapter, identity) again adds a sighting and returns the version there is, with False; a
         SUPERSEDED one that is now seen as a final goes back to STAGED.
         """
@@ -314,8 +323,11 @@ class Registry(RegistryReader, Protocol):
         """
         ...
 
-    def reclaim(self, owner: str) -> int:
-        """End the leases that an earlier life of this owner left; their fences move on. How many there were."""
+    def reclaim(self, owner: str, stage: Stage | None = None) -> int:
+        """End the leases that an earlier life of this owner left; their fences move on. How many there were.
+
+        With a stage only those of versions in it: their lane failed before it could give them back.
+        """
         ...
 
     def next_due(self, stage: Stage, now: float) -> float | None:
@@ -391,6 +403,13 @@ class Registry(RegistryReader, Protocol):
         """Append a line to a version's history."""
         ...
 
-    def restore(self, draft: Draft, number: int, commit: str, at: float) -> AdapterVersion:
-        """Insert a version that the Hub already holds as PUBLISHED (registry rebuild); the counter follows."""
+    def count_from(self, adapter: str, number: int) -> None:
+        """Never give a number up to this one to a version of the adapter: it was seen somewhere."""
+        ...
+
+    def restore(self, draft: Draft, number: int, commit: str, at: float, *, order: int | None = None) -> AdapterVersion:
+        """Insert a version that the Hub already holds as PUBLISHED (registry rebuild); the counter follows.
+
+        `order` as for `intake`.
+        """
         ...

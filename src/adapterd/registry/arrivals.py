@@ -54,6 +54,18 @@ def root_inode(conn: Connection, root: str) -> tuple[bool, tuple[int, int] | Non
     return row.baselined, None if row.inode is None else (int(row.device), int(row.inode))
 
 
+def await_baseline(conn: Connection, root: str) -> None:
+    """Forget which directory a root was, and that its baseline was taken, but not that there was one."""
+    blank = {"baselined": False, "device": None, "inode": None}
+    new = insert(roots).values(root=root, **blank)
+    conn.execute(new.on_conflict_do_update(index_elements=["root"], set_=blank))
+
+
+def awaits_baseline(conn: Connection, root: str) -> bool:
+    """Whether there is a row that tells of an earlier life, and no baseline of this one."""
+    return conn.scalar(select(roots.c.baselined).where(roots.c.root == root)) is False
+
+
 def observe(conn: Connection, seen: Iterable[Observation]) -> None:
     """Write observations; a row that says the same already is not touched."""
     rest, written = iter(seen), conn.info.setdefault(_WRITTEN, [])
@@ -121,11 +133,11 @@ def rebind(conn: Connection, adapter: str, root: str) -> None:
     conn.execute(seen.prefix_with("OR IGNORE"))  # it may have been seen in both
 
 
-def intake(conn: Connection, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:
+def intake(conn: Connection, draft: Draft, at: float, order: int | None) -> tuple[AdapterVersion, bool]:
     """Make the draft a version, or a further sighting of the version that has its content."""
     adapter = ensure_adapter(conn, draft.adapter)
     known = _known(conn, adapter, draft.identity)
-    version_id = _insert(conn, adapter, draft, at, stage=Stage.STAGED) if known is None else known.id
+    version_id = _insert(conn, adapter, draft, at, order, stage=Stage.STAGED) if known is None else known.id
     fresh = _sight(conn, version_id, draft, at)
     if known is None:
         history.append(conn, version_id, at, "staged", root=draft.root, path=draft.path, tree=draft.tree)
@@ -139,7 +151,7 @@ def intake(conn: Connection, draft: Draft, at: float) -> tuple[AdapterVersion, b
     return _version(conn, version_id), known is None
 
 
-def restore(conn: Connection, draft: Draft, number: int, commit: str, at: float) -> AdapterVersion:
+def restore(conn: Connection, draft: Draft, number: int, commit: str, at: float, order: int | None) -> AdapterVersion:
     """Insert what the Hub holds as PUBLISHED; the same again changes nothing. Conflict where it is another version."""
     adapter = ensure_adapter(conn, draft.adapter)
     raise_counter(conn, adapter, number)
@@ -151,7 +163,7 @@ def restore(conn: Connection, draft: Draft, number: int, commit: str, at: float)
     refuse_taken(conn, adapter, number)
     # The root stays open: the Hub does not know it, and the first one that binds gets it.
     bind(conn, AdapterRecord(adapter, "", draft.base, draft.peft_type, draft.task))
-    version_id = _insert(conn, adapter, draft, at, stage=Stage.PUBLISHED, number=number, commit=commit)
+    version_id = _insert(conn, adapter, draft, at, order, stage=Stage.PUBLISHED, number=number, commit=commit)
     _sight(conn, version_id, draft, at)
     history.append(conn, version_id, at, "restored", number=number, commit=commit)
     history.changed(conn)
@@ -205,19 +217,21 @@ def _insert(
     adapter: str,
     draft: Draft,
     at: float,
+    order: int | None,
     *,
     stage: Stage,
     number: int | None = None,
     commit: str | None = None,
 ) -> int:
     last = select(func.coalesce(func.max(versions.c.intake), 0) + 1).scalar_subquery()
+    free = order is not None and conn.scalar(select(versions.c.id).where(versions.c.intake == order)) is None
     facts = {
         name: getattr(draft, name)
         for name in ("identity", "tree", "base", "run", "step", "final", "labels", "repairs", "trained")
     }
     new = insert(versions).values(
         adapter=adapter,
-        intake=last,
+        intake=order if free else last,
         stage=stage,
         number=number,
         commit=commit,

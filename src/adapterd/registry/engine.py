@@ -5,6 +5,7 @@ contention whatever `busy_timeout` says. Its pool holds one connection, so threa
 polling. Readers see the last commit, take no lock that a writer waits for, and cannot write.
 """
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from adapterd.ports import RegistryError, Transient
+from adapterd.ports import RegistryBusy, RegistryError
 
 PATIENCE = 10.0
 """Seconds to wait for a lock that another program has on the file."""
@@ -25,21 +26,28 @@ _WRITER = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA for
 _SMALL = "PRAGMA cache_size = -1024"
 
 _OPENED = "let the user of adapterd read and write the file and its folder"
-_REBUILD = "see whether `registry` names the right file; move a damaged one away, then `adapterd registry rebuild`"
-_MEANINGS: dict[int, tuple[type[RegistryError | Transient], str, str]] = {
+REBUILD = (
+    "`adapterd registry restore FILE` puts a backup back, `adapterd registry rebuild` makes it anew from the Hub; first"
+    " see whether `registry` names the right file"
+)
+_MEANINGS: dict[int, tuple[type[RegistryError], str, str]] = {
     sqlite3.SQLITE_FULL: (
-        Transient,
+        RegistryBusy,
         "cannot grow: the disk is full",
         "make room on its file system; nothing is lost, and it goes on by itself",
     ),
     sqlite3.SQLITE_BUSY: (
-        Transient,
+        RegistryBusy,
         "is locked by another program",
         "end whatever has it open for writing (a database shell, a backup); it goes on by itself",
     ),
-    sqlite3.SQLITE_IOERR: (Transient, "cannot be read or written", "look for disk errors in the kernel's log"),
-    sqlite3.SQLITE_NOTADB: (RegistryError, "is not a database", _REBUILD),
-    sqlite3.SQLITE_CORRUPT: (RegistryError, "is damaged", _REBUILD),
+    sqlite3.SQLITE_IOERR: (
+        RegistryBusy,
+        "cannot be read or written",
+        "look for disk errors in the kernel's log; it goes on by itself when they are gone",
+    ),
+    sqlite3.SQLITE_NOTADB: (RegistryError, "is not a database", REBUILD),
+    sqlite3.SQLITE_CORRUPT: (RegistryError, "is damaged", REBUILD),
     sqlite3.SQLITE_READONLY: (RegistryError, "is read-only", _OPENED),
     sqlite3.SQLITE_PERM: (RegistryError, "may not be opened", _OPENED),
     sqlite3.SQLITE_CANTOPEN: (RegistryError, "cannot be opened", _OPENED),
@@ -94,7 +102,7 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except PoolTimeout as error:
-        raise Transient(
+        raise RegistryBusy(
             f"the registry {path} was busy for {_QUEUE_SECONDS:.0f} s", "nothing, unless it stays so"
         ) from error
     except DBAPIError as error:
@@ -104,7 +112,15 @@ def explained(path: Path) -> Iterator[None]:
         raise known from error
 
 
-def explain(path: Path, error: BaseException | None) -> RegistryError | Transient | None:
+def unwritable(path: Path, error: OSError) -> RegistryError:
+    """What the operating system's refusal of a registry's file means."""
+    said = f"{path} cannot be written: {error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        return RegistryBusy(said, "make room there, or look for disk errors in the kernel's log")
+    return RegistryError(said, "let the user of adapterd write to its folder")
+
+
+def explain(path: Path, error: BaseException | None) -> RegistryError | None:
     """What an error of SQLite says about the file; None where it is about our statement."""
     # Extended codes carry the primary code in their low byte.
     known = _MEANINGS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)

@@ -70,10 +70,12 @@ def _lowest(wanted: ColumnElement[int], where: ColumnElement[bool]) -> ColumnEle
     )
 
 
-def reclaim(conn: Connection, owner: str) -> int:
-    """End every lease of an owner that has only just come to life."""
+def reclaim(conn: Connection, owner: str, stage: Stage | None) -> int:
+    """End the leases of an owner that cannot be at work: it has only just come to life, or its lane failed."""
     own = versions.c
     ended = update(versions).where(own.lease_owner == owner)
+    if stage is not None:
+        ended = ended.where(own.stage == stage)
     return conn.execute(ended.values(fence=own.fence + 1, lease_owner=None, lease_until=0.0)).rowcount
 
 

@@ -3,13 +3,13 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Engine, inspect, text
 
-from adapterd.ports import RegistryError, Transient
+from adapterd.ports import RegistryBusy, RegistryError, Transient
 from adapterd.registry import engine
 from adapterd.registry.reading import SqlReader
 from adapterd.registry.schema import REVISIONS
@@ -38,7 +38,7 @@ def open_registry(
     writes = engine.writer(path, patience=patience)
     try:
         # A file that is read-only or locked is told now, and not by the first version that wants to move.
-        with _opening(path), writes.begin():
+        with engine.explained(path), writes.begin():
             pass
     except RegistryError:
         writes.dispose()
@@ -52,18 +52,55 @@ def prepare(path: str | Path) -> bool:
     The migration has a process of its own, so that its libraries never load here. The caller holds `acquire(path)`.
     """
     path = Path(path)
-    if path.exists() and revision(path) == REVISIONS[-1]:
-        return False
+    if path.exists():
+        _private(path)
+        if revision(path) == REVISIONS[-1]:
+            return False
+        _migrate(path)
+        return True
+    # Made aside: after a crash there is a registry, or there is none.
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        _sweep(fresh)
+        _migrate(fresh)
+        fresh.replace(path)
+    except OSError as error:
+        raise engine.unwritable(path, error) from error
+    except RegistryError as error:
+        raise type(error)(error.message.replace(str(fresh), str(path)), error.hint) from error
+    finally:
+        with suppress(OSError):
+            _sweep(fresh)
+    return True
+
+
+def _private(path: Path) -> None:
+    """Take what others may do to a registry, which a copy that was put back by hand may have brought along."""
+    try:
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+    except OSError as error:
+        raise engine.unwritable(path, error) from error
+
+
+def _sweep(half: Path) -> None:
+    """Remove what a crash left of a registry in the making."""
+    for left in half.parent.glob(f"{half.name}*"):
+        left.unlink()
+
+
+def _migrate(path: Path) -> None:
+    """Run the migration."""
     # -P: the working directory may be anybody's.
     command = [sys.executable, "-P", "-m", "adapterd.registry.migrate", str(path)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)  # noqa: S603 - our own module
     if done.returncode == 0:
-        return True
+        return
     ended = f"making the registry {path} ended with {done.returncode} and without a word"
     said = (done.stdout.strip() or done.stderr.strip() or ended).splitlines()[-1]
     message, _, hint = said.partition(_HINT)
     if done.returncode == EXIT_TRANSIENT:
-        raise Transient(message, hint)
+        raise RegistryBusy(message, hint)
     raise RegistryError(message, hint or f"see `{' '.join(command[2:])}`")
 
 
@@ -102,16 +139,6 @@ def _revision(path: Path, reads: Engine) -> str | None:
     return str(found)
 
 
-@contextmanager
-def _opening(path: Path) -> Iterator[None]:
-    """While a registry is being opened, what would pass later is an error too."""
-    try:
-        with engine.explained(path):
-            yield
-    except Transient as error:
-        raise RegistryError(error.message, error.hint) from error
-
-
 def _demand(path: Path) -> None:
     """RegistryError unless the file holds a registry of this program's schema."""
     if not path.exists():
@@ -119,8 +146,7 @@ def _demand(path: Path) -> None:
             f"there is no registry at {path}",
             "start `adapterd watch` once, or see whether `registry` names the right file",
         )
-    with _opening(path):
-        found = revision(path)
+    found = revision(path)
     if found != REVISIONS[-1]:
         raise RegistryError(
             f"the registry {path} has an older schema ({found or 'none'}, this adapterd writes {REVISIONS[-1]})",

@@ -87,6 +87,16 @@ class SqlRegistry(SqlReader):
         with self._read() as conn:
             return arrivals.knows_directory(conn, root, inode)
 
+    def await_baseline(self, root: str) -> None:
+        """Take what lies in the root at its next scan as its baseline, whatever `backlog` says."""
+        with self._write() as conn:
+            arrivals.await_baseline(conn, root)
+
+    def awaits_baseline(self, root: str) -> bool:
+        """Whether `await_baseline` was asked for, and no baseline was taken since."""
+        with self._read() as conn:
+            return arrivals.awaits_baseline(conn, root)
+
     def observe(self, seen: Iterable[Observation]) -> None:
         """Write observations; each overwrites its own row, but never the adapter name it first got."""
         with self._write() as conn:
@@ -103,15 +113,15 @@ class SqlRegistry(SqlReader):
             arrivals.rebind(conn, adapter, root)
             arrivals.observe(conn, seen)
 
-    def intake(self, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:
+    def intake(self, draft: Draft, at: float, *, order: int | None = None) -> tuple[AdapterVersion, bool]:
         """Make the draft a STAGED version, or a further sighting of the version that has its content (False)."""
         with self._write() as conn:
-            return arrivals.intake(conn, draft, at)
+            return arrivals.intake(conn, draft, at, order)
 
-    def restore(self, draft: Draft, number: int, commit: str, at: float) -> AdapterVersion:
+    def restore(self, draft: Draft, number: int, commit: str, at: float, *, order: int | None = None) -> AdapterVersion:
         """Insert a version that the Hub already holds as PUBLISHED; the counter follows."""
         with self._write() as conn:
-            return arrivals.restore(conn, draft, number, commit, at)
+            return arrivals.restore(conn, draft, number, commit, at, order)
 
     # --- the line ---
 
@@ -135,10 +145,10 @@ class SqlRegistry(SqlReader):
         with self._read() as conn:
             return line.next_due(conn, stage)
 
-    def reclaim(self, owner: str) -> int:
-        """End the leases that an earlier life of this owner left; their fences move on. How many there were."""
+    def reclaim(self, owner: str, stage: Stage | None = None) -> int:
+        """End the leases that an owner left, of one stage or all; their fences move on. How many there were."""
         with self._write() as conn:
-            return line.reclaim(conn, owner)
+            return line.reclaim(conn, owner, stage)
 
     def extend(self, claim: Claim, until: float) -> None:
         """Renew the lease."""
@@ -208,6 +218,11 @@ class SqlRegistry(SqlReader):
         """Take over a number that the Hub already shows for this identity; Conflict where another version has it."""
         with self._write() as conn:
             numbers.adopt(conn, claim, number, self._clock())
+
+    def count_from(self, adapter: str, number: int) -> None:
+        """Never give a number up to this one to a version of the adapter."""
+        with self._write() as conn:
+            arrivals.raise_counter(conn, arrivals.ensure_adapter(conn, adapter), number)
 
     # --- what was last known ---
 

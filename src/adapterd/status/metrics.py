@@ -106,10 +106,27 @@ class _Adapterd(Collector):
         for event, count in dict(health.counters).items():
             events.add_metric([event], count)
         yield events
+        yield from self._kept()
         yield GaugeMetricFamily("adapterd_ready", "Whether the daemon has begun its work.", value=int(health.ready))
         yield InfoMetricFamily(
             "adapterd_build", "The running program.", value={"version": health.version, "publisher": health.publisher}
         )
+
+    def _kept(self) -> Iterator[Metric]:
+        """How full the spool is, and what the last audit found."""
+        spool, drift = self._health.spool, self._health.drift
+        if spool is not None:
+            yield GaugeMetricFamily("adapterd_spool_bytes", "Bytes of the snapshots in the spool.", value=spool.used)
+            if spool.most is not None:
+                yield GaugeMetricFamily("adapterd_spool_max_bytes", "spool.max_size.", value=spool.most)
+            if spool.free is not None:
+                yield GaugeMetricFamily("adapterd_spool_free_bytes", "Bytes free on its disk.", value=spool.free)
+        if drift is not None:
+            found = GaugeMetricFamily("adapterd_drift", "What the last audit found, by reason.", labels=["code"])
+            for code, count in drift.counts.items():
+                found.add_metric([code], count)
+            yield found
+            yield GaugeMetricFamily("adapterd_audited_seconds", "When the last audit ended.", value=drift.at)
 
 
 class Metrics:

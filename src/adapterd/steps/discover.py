@@ -95,7 +95,8 @@ def scan(host: Host, root: Root, wanted: frozenset[str] = frozenset()) -> Scan:
     except roots.SettleError as error:
         return Scan((), 0, reason(error.code, error.message))
     if inode is None:
-        if not taken:
+        # After a rebuild a root that is away for now may hold what was published long ago.
+        if not taken and not host.registry.awaits_baseline(str(path)):
             host.registry.baseline(str(path), None, ())
         return Scan((), 0, reason("root_missing", f"root {path} does not exist"))
     walk = roots.walk(path, root.depth)
@@ -175,7 +176,8 @@ def _take_baseline(
     before: Mapping[str, Observation],
 ) -> dict[str, Observation]:
     """Write down what was here before adapterd looked, in one transaction; `backlog` says what of it still goes on."""
-    goes_on = _backlog(host, root, found)
+    afresh = host.registry.awaits_baseline(str(root.path))
+    goes_on = _backlog(host, root, found) if not afresh else frozenset()
     now = host.clock()
     seen = {
         f.folder.path: Observation(

@@ -1,6 +1,6 @@
 """export: the index document follows the registry's generation. Level-triggered, beside the line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapterd.core import index
@@ -35,10 +35,11 @@ def written_generation(host: Host) -> int:
 
 
 def export(host: Host) -> int:
-    """Rewrite ``index.json`` atomically; the generation that it shows."""
+    """Bring ``index.json`` up to date, atomically; the generation that it shows."""
     generation = host.registry.generation()
-    parts = entries(host.registry, host.publisher)
-    replace_file(host.index, index.document(parts, generation), mode=0o644)
+    data = index.document(entries(host.registry, host.publisher), generation)
+    if not _is_there(host, data):
+        replace_file(host.index, data, mode=0o644)
     return generation
 
 
@@ -46,6 +47,13 @@ def repo_of(host: Host) -> str:
     """The index repo; empty where none is configured."""
     hub = host.config.hub
     return f"{hub.namespace}/{hub.index_repo}" if hub.index_repo else ""
+
+
+def _is_there(host: Host, data: bytes) -> bool:
+    try:
+        return host.index.stat().st_size == len(data) and host.index.read_bytes() == data
+    except OSError:
+        return False
 
 
 def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
@@ -69,7 +77,7 @@ def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
     there = hub.tree(repo, head)
     operations = []
     for part in parts:
-        path = f"adapters/{str(part['adapter']).split('/')[-1]}.json"
+        path = path_of(part)
         data = index.render(part)
         if path in there:
             present = hub.read(repo, head, path)
@@ -83,3 +91,8 @@ def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
     except Conflict:
         return False  # another publisher was faster; the next round looks again
     return True
+
+
+def path_of(part: Mapping[str, Any]) -> str:
+    """Where an adapter's part lies in the index repo."""
+    return f"adapters/{str(part['adapter']).split('/')[-1]}.json"

@@ -7,9 +7,11 @@ the count of deaths outlive the daemon.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapterd.core.reasons import reason
+from adapterd.bases import BaseMissingError
+from adapterd.core.reasons import BY_CODE, Severity, reason
 from adapterd.core.version import AdapterVersion, Outcome, Stage, Stalled, Waiting, backoff
 from adapterd.ports import DeviceBusy, DeviceTooSmall, Event, NoSuchDevice, Transient, WorkerDied
+from adapterd.roots import SettleError
 from adapterd.steps.host import Host
 
 BUSY = "device_busy"
@@ -21,6 +23,14 @@ FIRST, LONGEST = 30.0, 600.0
 _MOVED = frozenset({*Stage, "retried"})
 """Lines of a history behind which everything begins anew."""
 _GOLDEN = 0.6180339887498949  # its multiples spread evenly over [0, 1)
+
+
+def unread(error: SettleError | BaseMissingError) -> Outcome:
+    """A snapshot or its base could not be had: a person must look, unless the disk may answer again by itself."""
+    entry = BY_CODE[error.code]
+    if isinstance(error, SettleError) and entry.severity is Severity.WAIT:
+        raise Transient(error.message, entry.hint, code=error.code)
+    return Stalled(reason(error.code, error.message, error.hint))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from adapterd.ports import (
     Hub,
     NotFound,
     Operation,
+    Refs,
     RegistryError,
     RemoteFile,
     RepoRecord,
@@ -87,11 +88,11 @@ def promote(host: Host, record: ChannelRecord, version: AdapterVersion, jitter: 
         done = _standing(record, reason("repo_vanished", error.message), stalled=True)
     except Denied as error:
         done = _standing(record, reason("denied", error.message, error.hint), stalled=True)
+    except RegistryError:
+        raise
     except Transient as error:
         later = waiting.after(error, record.attempts, host.config.schedule, host.clock(), jitter)
         done = replace(_standing(record, later.reason), attempts=record.attempts + later.counts, due_at=later.until)
-    except RegistryError:
-        raise
     except Exception as error:  # a bug of ours: said with its traceback, and only this channel stops
         what = f"{record.adapter}@{record.channel}"
         log.exception("promotion_failed", channel=what)
@@ -140,6 +141,22 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
     commit = hub.commit(repo, channel, head, operations, message)
     _compare(hub, repo, channel, commit, target)
     return replace(moved, commit=commit)
+
+
+def fault(hub: Hub, record: ChannelRecord, refs: Refs) -> str:
+    """What is wrong with a channel that this publisher moved; empty where its head is a tree that we re-instated."""
+    head = refs.branches.get(record.channel, "")
+    if head == record.commit:
+        return ""
+    if not head:
+        return f"the branch {record.channel} is gone; it held v{record.number}"
+    try:
+        _former(hub, record, head, hub.tree(record.adapter, head))
+    except RepoStalledError as stalled:
+        return stalled.reason.message
+    except NotFound as error:
+        return error.message
+    return ""
 
 
 def _former(

@@ -41,6 +41,7 @@ from adapterd.spool import Snapshot
 from adapterd.steps import repo as repos
 from adapterd.steps.coalescing import superseding
 from adapterd.steps.host import Host
+from adapterd.steps.mishaps import unread
 from adapterd.steps.validate import base_of, examples_of, passed, policy_of, root_of
 
 
@@ -67,7 +68,7 @@ def publish(host: Host, claim: Claim) -> Outcome:
     except repos.RepoStalledError as stalled:
         return Stalled(stalled.reason)
     except (SettleError, BaseMissingError) as error:
-        return Stalled(reason(error.code, error.message, error.hint))
+        return unread(error)
     match pub.decide(version, view.seen, host.publisher, intent.number if intent else None):
         case pub.Stall(why):
             return Stalled(why)

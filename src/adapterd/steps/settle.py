@@ -147,6 +147,7 @@ def _freeze(host: Host, found: Found, rests: Rests, look: settling.Look, *, now:
         look.fingerprint,
         lambda frozen: sidecar(_draft(found, adapter, frozen, written, look)),
         (lambda folder: host.convert(folder, rules.deadline, settings.max_size)) if rules.convert_pickle else None,
+        host.config.spool.max_size,
     )
     draft = _draft(found, adapter, snapshot, written, look)
     version, new = host.registry.intake(draft, host.clock())

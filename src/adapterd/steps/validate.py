@@ -28,7 +28,7 @@ from adapterd.spool import Snapshot
 from adapterd.steps.coalescing import superseding
 from adapterd.steps.host import Host
 from adapterd.steps.judging import Examined, judged
-from adapterd.steps.mishaps import since_it_moved, unmeasured
+from adapterd.steps.mishaps import since_it_moved, unmeasured, unread
 
 
 def validate(host: Host, claim: Claim) -> Outcome:
@@ -42,7 +42,7 @@ def validate(host: Host, claim: Claim) -> Outcome:
         base = base_of(host, version, snapshot, root)
         snapshot, version = _repaired(host, claim, snapshot, base)
     except (SettleError, BaseMissingError) as error:
-        return Stalled(reason(error.code, error.message, error.hint))
+        return unread(error)
     if changed := _series_changed(host, version, snapshot, base):
         return Stalled(changed)
     try:

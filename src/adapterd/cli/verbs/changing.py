@@ -1,4 +1,4 @@
-"""retry, waive, adopt, rebind, registry rebuild: by the daemon where one runs, else here, under the writer's lock."""
+"""retry, waive, adopt, rebind: through the daemon where one runs, else here, under the writer's lock."""
 
 import os
 import pwd
@@ -11,12 +11,10 @@ from adapterd import operate, rebinding
 from adapterd.audit import AuditLog, Entry
 from adapterd.cli.exits import Exit, UsageFaultError
 from adapterd.cli.say import line
-from adapterd.cli.verbs.progress import progress
 from adapterd.cli.verbs.settings import path_of, reference_of
 from adapterd.compose import offline
 from adapterd.config import load, places
 from adapterd.control import NoDaemonError, call
-from adapterd.ports import RegistryError
 from adapterd.steps.host import Host
 
 Do = Callable[[Host, str], Mapping[str, Any]]
@@ -82,32 +80,6 @@ def rebind(given: Path | None, adapter: str, root: Path, why: str) -> int:
     return Exit.DONE
 
 
-def rebuild(given: Path | None, adapters: Sequence[str]) -> int:
-    """Make a lost registry anew."""
-    path = path_of(given)
-    names = {reference_of(adapter).adapter for adapter in adapters}
-    registry = places(load(path), os.environ, Path.home()).registry
-    if registry.exists():
-        raise RegistryError(
-            f"there is a registry at {registry}; only a lost one is rebuilt", "move it aside first, and keep it"
-        )
-    try:
-        with offline(path, anew=True) as host, progress("reading the spool") as say:
-            names |= {adapter for adapter, _, _ in host.spool.sidecars()}
-            restored, staged = operate.rebuild(host, sorted(names), say)
-    except BaseException:
-        # Half a registry would be taken for a whole one by the next start.
-        for half in registry.parent.glob(f"{registry.name}*"):
-            if half.name in (registry.name, f"{registry.name}-wal", f"{registry.name}-shm"):
-                half.unlink(missing_ok=True)
-        raise
-    _note(path, ("rebuild", {"adapters": sorted(names)}, ""), "done")
-    line(f"{restored} published versions restored, {staged} staged again")
-    if not names:
-        line("the spool names no adapter; `adapterd registry rebuild ADAPTER...` reads the repos that you name")
-    return Exit.DONE
-
-
 def _named(reference: str) -> str:
     """A reference, or a directory's absolute path."""
     if reference.startswith(("/", ".", "~")) or (Path(reference).is_dir() and "@" not in reference):
@@ -125,16 +97,18 @@ def _do(path: Path, asked: tuple[str, Mapping[str, Any], str], here: Do) -> Mapp
     except NoDaemonError:
         pass
     with offline(path) as host:
+        AuditLog(at.audit).demand()  # what cannot be written down is not done
         outcome = "failed"
         try:
             answer = here(host, _user())
             outcome = "done"
         finally:
-            _note(path, asked, outcome)
+            note(path, asked, outcome)
     return answer
 
 
-def _note(path: Path, asked: tuple[str, Mapping[str, Any], str], outcome: str) -> None:
+def note(path: Path, asked: tuple[str, Mapping[str, Any], str], outcome: str) -> None:
+    """Say in the audit log what was done here: what, with which arguments, why, and what came of it."""
     do, arguments, why = asked
     audit = AuditLog(places(load(path), os.environ, Path.home()).audit)
     audit.append(Entry(time.time(), os.getuid(), _user(), do, arguments, why, outcome))

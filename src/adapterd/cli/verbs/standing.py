@@ -14,7 +14,7 @@ from adapterd.config import places
 from adapterd.control import NoDaemonError, call
 from adapterd.core import pushes
 from adapterd.core.version import LIVE, Stage
-from adapterd.core.words import until
+from adapterd.core.words import ago, bytes_, until
 from adapterd.ports import RegistryReader
 
 MOST = 20
@@ -70,6 +70,13 @@ def _tell(found: Mapping[str, Any], push: pushes.Push | None) -> None:
         for root in daemon.get("roots", []):
             say.line(f"root {root['path']}: {root['known']} adapter directories, events {root['events']}")
             _problem(root["message"], root["hint"])
+        if spool := daemon.get("spool"):
+            most = f" of {bytes_(spool['most'])}" if spool.get("most") else ""
+            free = f", {bytes_(spool['free'])} free on its disk" if spool.get("free") is not None else ""
+            say.line(f"spool: {bytes_(spool['used'])}{most}{free}")
+        if audit := daemon.get("audit"):
+            drift = sum(audit["drift"].values())
+            say.line(f"audit: {drift or 'no'} drift found, {ago(audit['at'], time.time())}")
         for problem in daemon.get("problems", {}).values():
             say.line("problem:")
             _problem(problem["message"], problem["hint"])
