@@ -14,13 +14,14 @@ from adapterd.core import adapter as ad
 from adapterd.core import card, naming
 from adapterd.core import publication as pub
 from adapterd.core.errors import AdapterdError
-from adapterd.core.index import render
 from adapterd.core.reasons import BY_CODE, WAIVABLE
+from adapterd.core.standing import Document, Said, publishers, with_publishers
 from adapterd.core.trainerstate import is_loss
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.log import get_logger, redact
-from adapterd.ports import AddBytes, ChannelRecord, Conflict, Draft, Hub, NotFound, Refs, RemoteFile, RepoRecord
+from adapterd.ports import ChannelRecord, Conflict, Draft, Hub, NotFound, Refs, RemoteFile, RepoRecord
 from adapterd.steps import repo as repos
+from adapterd.steps import standing
 from adapterd.steps.host import Host
 from adapterd.steps.waivers import WAIVED
 
@@ -172,25 +173,16 @@ def adopt(host: Host, adapter: str, actor: str, why: str) -> str:
     The publishers that its manifests name stay listed beside ours.
     """
     hub = host.hub()
-    refs = hub.refs(adapter)
-    record = host.registry.repo(adapter) or RepoRecord(adapter)
-    record = repos.standing(hub, record, refs)
-    theirs = _publisher_at(hub, adapter, refs.branches.get(pub.BRANCH, ""))
+    theirs = _publisher_at(hub, adapter, hub.refs(adapter).branches.get(pub.BRANCH, ""))
     ids = {host.publisher, *([theirs] if theirs else [])}
-    commit = ""
-    alone = theirs == host.publisher and not pub.publishers(record.standing)
-    if not alone and not ids <= pub.publishers(record.standing):
-        document = pub.with_publisher(record.standing, ids, actor, why, host.clock())
-        head = refs.branches.get(pub.STANDING_BRANCH, "")
-        if not head:
-            if not (head := refs.branches.get("main", "")):
-                raise NotFound(f"{adapter} has no branch main to start from", "make the branch on the Hub")
-            hub.create_branch(adapter, pub.STANDING_BRANCH, head)
-        message = f"Publisher {host.publisher} adopted this repo\n\nBy {actor}. {why}".strip()
-        commit = hub.commit(
-            adapter, pub.STANDING_BRANCH, head, [AddBytes(pub.STANDING_FILE, render(document))], message
-        )
-        record = replace(record, standing=document, standing_head=commit)
+    said = Said(actor, why, host.clock())
+
+    def listed(document: Document) -> dict[str, Any]:
+        alone = theirs == host.publisher and not publishers(document)
+        return dict(document) if alone or ids <= publishers(document) else with_publishers(document, ids, said)
+
+    message = f"Publisher {host.publisher} adopted this repo\n\nBy {actor}. {why}".strip()
+    record, commit = standing.change(host, adapter, listed, message)
     private = hub.is_private(adapter)
     host.registry.save_repo(replace(record, adopted=True, private=private))
     if host.registry.versions(adapter):

@@ -7,7 +7,6 @@ publisher without it loses or duplicates a version.
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from adapterd.core.adapter import IDENTITY_ALGORITHM
 from adapterd.core.naming import LARGEST_NUMBER, tag_number
@@ -87,6 +86,7 @@ class RepoView:
         committed: version commits on the branch that the registry does not know yet, newest first.
         seen: identity to (number, commit) of versions that the registry remembers from earlier readings.
         erased: identities that must never be published again.
+        burnt: numbers of erased versions, which are never used again.
         ours: whether the repo is ours, by what its head, tags and standing document say, or fresh.
     """
 
@@ -95,6 +95,7 @@ class RepoView:
     committed: Sequence[Committed] = ()
     seen: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     erased: Collection[str] = ()
+    burnt: Collection[int] = ()
     ours: bool = True
 
 
@@ -190,18 +191,24 @@ def _finish_or_adopt(version: AdapterVersion, view: RepoView, same: Sequence[Com
 
 
 def untagged(view: RepoView, identity: str = "") -> tuple[Committed, ...]:
-    """The version commits that no tag names yet, but for those of `identity`: the next reading must find them again.
+    """The version commits that no tag names yet, but for `identity` and what was erased: to be found again next time.
 
     While there is one, a head must not be remembered as known: a reading that begins there would not show its
     publisher what it had committed, and the same content would be committed twice.
     """
     tagged = set(view.tags.values())
-    return tuple(c for c in view.committed if c.said.identity != identity and c.commit not in tagged)
+    done = {identity, *view.erased}
+    return tuple(c for c in view.committed if c.said.identity not in done and c.commit not in tagged)
 
 
 def newest_number(view: RepoView) -> int:
-    """The highest number that a tag, a commit's trailer or an earlier reading shows; 0 for none."""
-    shown = [*view.tags, *(there.said.number for there in view.committed), *(n for n, _ in view.seen.values())]
+    """The highest number that a tag, a tombstone, a commit's trailer or an earlier reading shows; 0 for none."""
+    shown = [
+        *view.tags,
+        *view.burnt,
+        *(there.said.number for there in view.committed),
+        *(n for n, _ in view.seen.values()),
+    ]
     return max(shown, default=0)
 
 
@@ -250,46 +257,3 @@ def differences(
 def foreign_paths(paths: Collection[str], payload: Collection[str]) -> tuple[str, ...]:
     """Paths on `versions` that are neither a payload's nor ours."""
     return tuple(sorted(set(paths) - set(payload) - OWN_FILES))
-
-
-def standing_fault(document: object) -> str:
-    """Why a parsed standing document cannot be believed; empty where it can.
-
-    A list that cannot be read is not an empty list: an erasure that is overlooked would be published again.
-    """
-    if not isinstance(document, dict):
-        return "holds no object"
-    schema = document.get("schema", 1)
-    if not isinstance(schema, int) or schema > 1:
-        return f"has schema {schema}"
-    for key in ("publishers", "erasures", "yanks", "holds"):
-        listed = document.get(key, [])
-        if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
-            return f"has {key} that are no list of objects"
-    return ""
-
-
-def publishers(standing: Mapping[str, Any]) -> frozenset[str]:
-    """The publisher ids that a standing document lists."""
-    listed = standing.get("publishers")
-    if not isinstance(listed, list):
-        return frozenset()
-    return frozenset(str(p["id"]) for p in listed if isinstance(p, dict) and p.get("id"))
-
-
-def erasures(standing: Mapping[str, Any]) -> frozenset[str]:
-    """The identities that a standing document's tombstones name."""
-    listed = standing.get("erasures")
-    if not isinstance(listed, list):
-        return frozenset()
-    return frozenset(str(e["identity"]) for e in listed if isinstance(e, dict) and e.get("identity"))
-
-
-def with_publisher(
-    standing: Mapping[str, Any], ids: Collection[str], actor: str, why: str, at: float
-) -> dict[str, Any]:
-    """A standing document that lists these publishers too, each with actor, reason and time."""
-    known = publishers(standing)
-    listed = list(standing.get("publishers") or [])
-    listed += [{"id": p, "actor": actor, "reason": why, "at": at} for p in sorted(set(ids) - known)]
-    return {"schema": 1, **standing, "publishers": listed}

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapterd.core.channels import yanked
 from adapterd.core.naming import RESERVED_CHANNELS, Reference, version_numbers
 from adapterd.core.publication import BRANCH, MANIFEST, STANDING_BRANCH, STANDING_FILE, trailers
+from adapterd.core.standing import yanked
 from adapterd.deploy.faults import NewerSchemaError, VerificationError
 from adapterd.deploy.manifest import UPGRADE, parse_manifest
 from adapterd.ports import Hub, NotFound, Refs

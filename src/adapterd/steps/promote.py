@@ -12,6 +12,7 @@ from adapterd.core import publication as pub
 from adapterd.core.channels import Rule
 from adapterd.core.readme import BEGIN, END, splice_raw, split_front_matter
 from adapterd.core.reasons import reason
+from adapterd.core.standing import erased_numbers, held, yanked
 from adapterd.core.version import AdapterVersion, Reason, Stage, backoff
 from adapterd.log import get_logger
 from adapterd.ports import (
@@ -114,7 +115,7 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
     known = repos.standing(hub, before, refs)
     if known.standing_head != before.standing_head:
         host.registry.save_repo(known)
-        if channel in channels.held(known.standing) or number in channels.yanked(known.standing):
+        if channel in held(known.standing) or number in yanked(known.standing) | erased_numbers(known.standing):
             return record
     target = hub.tree(repo, version.commit or "")
     head = refs.branches.get(channel, "")

@@ -10,6 +10,7 @@ from adapterd.core import publication as pub
 from adapterd.core.card import payload_paths
 from adapterd.core.errors import AdapterdError
 from adapterd.core.reasons import reason
+from adapterd.core.standing import erased_numbers, erasures, fault, publishers
 from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.ports import Conflict, Denied, Hub, NotFound, Refs, RepoRecord
 from adapterd.steps.host import Host
@@ -99,7 +100,8 @@ def _seen(
     known = {identity: (int(number), str(commit)) for identity, (number, commit) in record.seen.items()}
     for mine in host.registry.versions(record.adapter, Stage.PUBLISHED):
         known.setdefault(mine.identity, (mine.number or 0, mine.commit or ""))
-    return pub.RepoView(head, tags, committed, known, pub.erasures(record.standing))
+    buried = erased_numbers(record.standing)
+    return pub.RepoView(head, tags, committed, known, erasures(record.standing), buried)
 
 
 def _fresh(hub: Hub, record: RepoRecord, refs: Refs, tags: Mapping[int, str]) -> str:
@@ -133,7 +135,7 @@ def _head(
     repo = record.adapter
     readme = hub.read(repo, head, pub.CARD) if pub.CARD in paths else b""
     record = replace(record, readme=readme)
-    taken_over = record.adopted or host.publisher in pub.publishers(record.standing)
+    taken_over = record.adopted or host.publisher in publishers(record.standing)
     if pub.MANIFEST not in paths:
         # The first commit removes what else lies on the branch, so nothing may lie there that a person put there.
         bare = empty and not set(paths) - {".gitattributes"}
@@ -183,6 +185,6 @@ def standing(hub: Hub, record: RepoRecord, refs: Refs) -> RepoRecord:
         except ValueError as error:
             why = reason("newer_schema", f"{pub.STANDING_FILE} of {record.adapter} cannot be read")
             raise RepoStalledError(why) from error
-    if fault := pub.standing_fault(document):
-        raise RepoStalledError(reason("newer_schema", f"{pub.STANDING_FILE} of {record.adapter} {fault}"))
+    if wrong := fault(document):
+        raise RepoStalledError(reason("newer_schema", f"{pub.STANDING_FILE} of {record.adapter} {wrong}"))
     return replace(record, standing_head=head, standing=document)
