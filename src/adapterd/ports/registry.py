@@ -1,6 +1,6 @@
 """The Registry port: the durable record."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -222,6 +222,10 @@ class RegistryReader(Protocol):
         """Versions by stage, stalled ones under ``stalled``, observations by ``observed_<state>``."""
         ...
 
+    def compactable(self, before: float) -> int:
+        """How many versions `Registry.compact` would cut."""
+        ...
+
     def generation(self) -> int:
         """Grows with every change that the index document could show."""
         ...
@@ -353,4 +357,26 @@ class Registry(RegistryReader, Protocol):
 
     def restore(self, draft: Draft, number: int, commit: str, at: float) -> AdapterVersion:
         """Insert a version that the Hub already holds as PUBLISHED (registry rebuild); the counter follows."""
+        ...
+
+    def erase(self, version_id: int, reason: Reason, at: float, actor: str) -> AdapterVersion:
+        """Take a version that is not published off the line for good: REJECTED, its fence moves on, its intent goes.
+
+        A published one keeps its row as it is. Either has it in its history, once. Conflict while a lane has it in hand.
+        """
+        ...
+
+    def compact(self, before: float, most: int = 100) -> int:
+        """Cut histories (to moves and people's words) and reports (to verdicts) of versions that were done before.
+
+        How many versions there were, `most` at a time; 0 where nothing is left to cut.
+        """
+        ...
+
+    def forget(self, root: str, paths: Collection[str], before: float) -> int:
+        """Drop observations of directories that are gone and did not change since; how many. Baselines stay."""
+        ...
+
+    def shrink(self) -> int:
+        """Give room that is not used any more back to the file system; how many bytes."""
         ...

@@ -19,7 +19,7 @@ from adapterd.ports import (
     Sighting,
     Validation,
 )
-from adapterd.registry import rows
+from adapterd.registry import rows, tidying
 from adapterd.registry.engine import explained
 from adapterd.registry.schema import (
     adapters,
@@ -173,6 +173,11 @@ class SqlReader:
             seen = select(observations.c.state, func.count()).group_by(observations.c.state)
             found |= {f"observed_{state}": count for state, count in conn.execute(seen)}
         return found
+
+    def compactable(self, before: float) -> int:
+        """How many versions `Registry.compact` would cut."""
+        with self._read() as conn:
+            return tidying.compactable(conn, before)
 
     def generation(self) -> int:
         """Grows with every change that the index document could show."""
