@@ -5,6 +5,7 @@ The daemon runs it for the control socket; without a daemon the command line run
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from adapterd.core import card, naming
 from adapterd.core import publication as pub
 from adapterd.core.errors import AdapterdError
 from adapterd.core.reasons import BY_CODE, WAIVABLE
-from adapterd.core.standing import Document, Said, publishers, with_publishers
+from adapterd.core.retention import is_erased
+from adapterd.core.standing import Document, Said, erasures, publishers, with_publishers
 from adapterd.core.trainerstate import is_loss
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.log import get_logger, redact
@@ -38,6 +40,18 @@ class UnknownVersionError(AdapterdError):
     """Nothing in the registry answers to the name."""
 
     exit = 5
+
+
+class ErasedError(AdapterdError):
+    """What was asked for was erased, and stays so."""
+
+    exit = 6
+
+
+class SnapshotGoneError(AdapterdError):
+    """There are no bytes to go on with; the directory has to be taken in again."""
+
+    exit = 4
 
 
 def find(host: Host, reference: str) -> list[AdapterVersion]:
@@ -78,10 +92,15 @@ def retry(host: Host, reference: str, actor: str, why: str) -> list[str]:
     versions = find(host, reference)
     now = host.clock()
     moved = []
+    hopeless: list[AdapterdError] = []
     for version in versions:
-        if why:
-            host.registry.note(version.id, "retry_asked", {"actor": actor, "reason": why}, now)
-        moved.append(host.registry.retry(version.id, now, actor).label)
+        with host.spool.deciding:
+            if problem := _hopeless(host, version):
+                hopeless.append(problem)
+                continue
+            if why:
+                host.registry.note(version.id, "retry_asked", {"actor": actor, "reason": why}, now)
+            moved.append(host.registry.retry(version.id, now, actor).label)
     adapter = reference.partition("@")[0]
     for channel in host.registry.channels():
         if channel.stalled and (reference == "--all" or channel.adapter == adapter):
@@ -90,7 +109,21 @@ def retry(host: Host, reference: str, actor: str, why: str) -> list[str]:
             moved.append(f"{channel.adapter}@{channel.channel}")
     if reference == "--all" or reference.startswith("/"):
         moved += _look_again(host, reference)
+    if hopeless and not moved and reference != "--all":
+        raise hopeless[0]
     return moved
+
+
+def _hopeless(host: Host, version: AdapterVersion) -> AdapterdError | None:
+    """Why a version that left the line cannot go again; None where it can."""
+    repo = host.registry.repo(version.adapter)
+    if is_erased(version) or (repo is not None and version.identity in erasures(repo.standing)):
+        return ErasedError(f"{version.label} was erased", "nothing: what was erased is never published again")
+    if version.stage not in (Stage.REJECTED, Stage.SUPERSEDED) or host.spool.holds(version.adapter, version.tree):
+        return None
+    places = [str(Path(s.root) / s.path) for s in host.registry.sightings(version.id)]
+    here = next((place for place in places if Path(place).is_dir()), places[-1] if places else "DIR")
+    return SnapshotGoneError(f"the snapshot of {version.label} was tidied away", f"adapterd sync {shlex.quote(here)}")
 
 
 class WaiverError(AdapterdError):
@@ -121,6 +154,8 @@ def waive(host: Host, code: str, reference: str, actor: str, why: str) -> str:
     if otherwise := _not_refused_for(host, version, code):
         message = f"{version.label} was not refused for {code}: {otherwise}"
         raise WaiverError(message, f"adapterd show {version.label}", UnknownVersionError.exit)
+    if problem := _hopeless(host, version):
+        raise problem
     host.registry.note(version.id, WAIVED, {"code": code, "actor": actor, "reason": words}, host.clock())
     log.warning("reason_waived", adapter=version.adapter, version=version.label, reason=code, message=words)
     return host.registry.retry(version.id, host.clock(), actor).label

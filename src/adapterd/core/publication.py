@@ -21,11 +21,12 @@ CARD = "README.md"
 OWN_FILES = frozenset({MANIFEST, CARD, ".gitattributes"})
 """What a tree on `versions` holds beside the payload."""
 
-_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL = (
+_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ERASED = (
     "Adapter-Identity",
     "Adapter-Version",
     "Adapter-Publisher",
     "Adapter-Channel",
+    "Adapter-Erased",
 )
 
 
@@ -66,6 +67,17 @@ def with_trailers(title: str, body: str, of: Trailers) -> str:
     ]
     lines += [f"{_CHANNEL}: {of.channel}"] if of.channel else []
     return "\n\n".join(part for part in (title, body, "\n".join(lines)) if part)
+
+
+def with_erasure(title: str, body: str, numbers: Collection[str]) -> str:
+    """The message of a commit that moves a branch off erased versions, named by tag or identity."""
+    return "\n\n".join(part for part in (title, body, f"{_ERASED}: {', '.join(numbers)}") if part)
+
+
+def erased_by(message: str) -> str:
+    """What a commit says that it moves its branch off; empty where it is no such commit."""
+    last = message.replace("\r\n", "\n").strip().rpartition("\n\n")[2]
+    return next((line.removeprefix(f"{_ERASED}: ") for line in last.split("\n") if line.startswith(f"{_ERASED}: ")), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -362,7 +362,8 @@ class Registry(RegistryReader, Protocol):
     def erase(self, version_id: int, reason: Reason, at: float, actor: str) -> AdapterVersion:
         """Take a version that is not published off the line for good: REJECTED, its fence moves on, its intent goes.
 
-        A published one keeps its row as it is. Either has it in its history, once. Conflict while a lane has it in hand.
+        A published one keeps its row as it is. Both have it in their history, once. Conflict while a lane has it in
+        hand.
         """
         ...
 

@@ -98,6 +98,10 @@ def intake(conn: Connection, draft: Draft, at: float) -> tuple[AdapterVersion, b
     else:
         if fresh:
             _enrich(conn, known, draft, at)
+        if known.stage in (Stage.REJECTED, Stage.SUPERSEDED) and known.tree != draft.tree:
+            # Its own snapshot may be gone by now; if it comes back, then with this one.
+            taken = update(versions).where(versions.c.id == version_id)
+            conn.execute(taken.values(tree=draft.tree, base=draft.base, repairs=list(draft.repairs), updated_at=at))
         if draft.final and known.stage is Stage.SUPERSEDED:
             to_staged(conn, version_id, Stage.SUPERSEDED, at)
             history.append(conn, version_id, at, "staged", was=Stage.SUPERSEDED, path=draft.path)

@@ -1,5 +1,6 @@
 """What every step is given: the ports, the configuration, the clock. No step reaches around it."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ class Host:
         user: name of the user that trains here, for naming templates.
         index: where ``index.json`` lies.
         digests: of the files of base models.
+        sending: held while a commit is made that shares large objects with others, and while such objects are deleted.
     """
 
     config: Config
@@ -37,6 +39,7 @@ class Host:
     user: str
     index: Path
     digests: Digests = field(default_factory=Digests)
+    sending: threading.RLock = field(default_factory=threading.RLock)
 
     def root(self, path: str) -> Root | None:
         """The configured root of this path; None where the configuration no longer has it."""

@@ -4,7 +4,7 @@ A channel is a branch, moved by one forward commit that re-instates a version's 
 crash between commit and record is found again by the commit's own trailers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from adapterd.core import channels
@@ -26,6 +26,7 @@ from adapterd.ports import (
     NotFound,
     Operation,
     RegistryError,
+    RemoteCommit,
     RemoteFile,
     RepoRecord,
     Transient,
@@ -77,7 +78,8 @@ def promote(host: Host, record: ChannelRecord, version: AdapterVersion, jitter: 
     """Move one channel to a version, and record what came of it. Errors of the port become its standing."""
     schedule = host.config.schedule
     try:
-        done = _promote(host, host.hub(), record, version)
+        with host.sending:
+            done = _promote(host, host.hub(), record, version)
     except RepoStalledError as stalled:
         done = _standing(record, stalled.reason, stalled=True)
     except Conflict as error:
@@ -129,13 +131,13 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
         return replace(moved, commit=head)
     readme = hub.read(repo, head, pub.CARD) if pub.CARD in there else b""
     block = hub.read(repo, version.commit or "", pub.CARD).decode("utf-8", "replace")
-    operations = _operations(target, there, readme, block, version)
+    moves = operations(target, there, readme, block, version.commit or "")
     message = pub.with_trailers(
         f"{channel} -> v{number}",
         f"Promoted by rule `{host.config.channels[channel].rule}`.",
         pub.Trailers(version.identity, number, host.publisher, channel),
     )
-    commit = hub.commit(repo, channel, head, operations, message)
+    commit = hub.commit(repo, channel, head, moves, message)
     _compare(hub, repo, channel, commit, target)
     return replace(moved, commit=commit)
 
@@ -145,7 +147,10 @@ def _former(hub: Hub, record: ChannelRecord, head: str, there: Mapping[str, Remo
     repo, channel = record.adapter, record.channel
     own = pub.OWN_FILES
     # A person may have edited the card since, so the newest commit need not be ours.
-    said = next((found for c in hub.log(repo, head) if (found := pub.trailers(c.message))), None)
+    log = hub.log(repo, head)
+    said = next((found for c in log if (found := pub.trailers(c.message))), None)
+    if _emptied(log) and not channels.drift(there, (), own):
+        return None
     if said is None:
         if record.commit or (foreign := channels.drift(there, (), own)):
             what = f"commit {head[:12]}" if record.commit else foreign[0]
@@ -164,26 +169,32 @@ def _former(hub: Hub, record: ChannelRecord, head: str, there: Mapping[str, Remo
     return said
 
 
-def _operations(
+def _emptied(log: Sequence[RemoteCommit]) -> bool:
+    """Whether the last that we did to a channel was to empty it, since the version that it held was erased."""
+    ours = (c.message for c in log if pub.trailers(c.message) or pub.erased_by(c.message))
+    last = next(ours, None)
+    return last is not None and pub.trailers(last) is None
+
+
+def operations(
     target: Mapping[str, RemoteFile],
     there: Mapping[str, RemoteFile],
     readme: bytes,
     card_of_version: str,
-    version: AdapterVersion,
+    revision: str,
 ) -> list[Operation]:
     """Re-instate a version's tree, keep a person's files, splice the card."""
-    revision = version.commit or ""
-    operations: list[Operation] = [
+    found: list[Operation] = [
         CopyFrom(path, revision)
         for path, file in sorted(target.items())
         if path not in (pub.CARD, ".gitattributes") and there.get(path) != file
     ]
     stale = [p for p in sorted(there) if p not in target and p not in pub.OWN_FILES and channels.loader_reads(p)]
-    operations += [Delete(path) for path in stale]
+    found += [Delete(path) for path in stale]
     front, body = split_front_matter(card_of_version)
     begin, end = body.find(BEGIN), body.find(END)
     managed = body[begin : end + len(END)] if 0 <= begin < end else body.strip()
-    return [*operations, AddBytes(pub.CARD, splice_raw(readme, managed, dict(front)))]
+    return [*found, AddBytes(pub.CARD, splice_raw(readme, managed, dict(front)))]
 
 
 def _compare(hub: Hub, repo: str, channel: str, commit: str, target: Mapping[str, RemoteFile]) -> None:

@@ -80,7 +80,9 @@ def view(host: Host, hub: Hub, record: RepoRecord, refs: Refs, version: AdapterV
     log = hub.log(repo, head, record.versions_head or None)
     committed = [pub.Committed(c.id, said) for c in log if (said := pub.trailers(c.message))]
     tree = hub.tree(repo, head)
-    record, paths, ours = _head(host, hub, record, head, tuple(tree), version, empty=not committed and not tags)
+    gone = erasures(record.standing)
+    empty = not tags and all(c.said.identity in gone for c in committed)
+    record, paths, ours = _head(host, hub, record, head, tuple(tree), version, empty=empty)
     seen = {
         **record.seen,
         **{c.said.identity: [c.said.number, c.commit] for c in committed if c.commit in tags.values()},
