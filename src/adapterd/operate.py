@@ -14,16 +14,18 @@ from typing import Any
 from adapterd.core import adapter as ad
 from adapterd.core import card, naming
 from adapterd.core import publication as pub
+from adapterd.core.erasing import Target
 from adapterd.core.errors import AdapterdError
 from adapterd.core.reasons import BY_CODE, WAIVABLE
 from adapterd.core.retention import is_erased
-from adapterd.core.standing import Document, Said, erasures, publishers, with_publishers
+from adapterd.core.standing import Document, Said, erasures, publishers, tombstones, with_publishers
 from adapterd.core.trainerstate import is_loss
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.log import get_logger, redact
 from adapterd.ports import ChannelRecord, Conflict, Draft, Hub, NotFound, Refs, RemoteFile, RepoRecord
 from adapterd.steps import repo as repos
 from adapterd.steps import standing
+from adapterd.steps.erase import target_of
 from adapterd.steps.host import Host
 from adapterd.steps.waivers import WAIVED
 
@@ -279,10 +281,9 @@ def _rebuild_repo(host: Host, hub: Hub, adapter: str, refs: Refs, say: Callable[
 
 def _restore_channel(host: Host, hub: Hub, adapter: str, channel: str, head: str) -> None:
     """A branch's history is its channel's history: what it holds, and the highest that it ever held."""
-    said = [t for c in hub.log(adapter, head) if (t := pub.trailers(c.message)) and t.channel == channel]
-    if said:
-        highest = max(t.number for t in said)
-        host.registry.save_channel(ChannelRecord(adapter, channel, said[0].number, head, highest))
+    holds, highest = pub.channel_history((c.message for c in hub.log(adapter, head)), channel)
+    if highest:
+        host.registry.save_channel(ChannelRecord(adapter, channel, holds, head, highest))
 
 
 def _restore(
@@ -334,3 +335,32 @@ def stage_again(host: Host) -> int:
         host.registry.intake(draft, host.clock())
         staged += 1
     return staged
+
+
+def targets(host: Host, reference: str) -> list[Target]:
+    """The version that ADAPTER@vN or ADAPTER@id:HEX names, to be erased; UnknownVersionError.
+
+    One that the registry no longer knows is named by its tombstone, or by the manifest under its tag.
+    """
+    try:
+        parsed = naming.parse_reference(reference)
+    except ValueError as error:
+        raise UnknownVersionError(str(error), "namespace/name@v3 or namespace/name@id:HEX") from error
+    if parsed.number is None and parsed.identity is None:
+        raise UnknownVersionError(f"{reference} names no single version", "namespace/name@v3 or namespace/name@id:HEX")
+    adapter, number, prefix = parsed.adapter, parsed.number, parsed.identity
+    known = host.registry.find(adapter, number=number, identity=prefix)
+    if known is not None:
+        return [target_of(host, known)]
+    hub = host.hub()
+    refs = hub.refs(adapter)
+    record = repos.standing(hub, host.registry.repo(adapter) or RepoRecord(adapter), refs)
+    for stone in tombstones(record.standing):
+        if number == stone.number if prefix is None else stone.identity.startswith(prefix):
+            return [Target(stone.identity, None, stone.number, stone.commit)]
+    commit = refs.tags.get(f"v{number}")
+    try:
+        manifest = json.loads(hub.read(adapter, commit, pub.MANIFEST)) if commit else {}
+        return [Target(str(manifest["identity"]["digest"]), None, number, commit or "")]
+    except (NotFound, ValueError, KeyError, TypeError):
+        raise UnknownVersionError(f"there is no {reference}", f"adapterd list {adapter}") from None

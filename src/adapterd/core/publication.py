@@ -5,7 +5,7 @@ publisher without it loses or duplicates a version.
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapterd.core.adapter import IDENTITY_ALGORITHM
@@ -78,6 +78,22 @@ def erased_by(message: str) -> str:
     """What a commit says that it moves its branch off; empty where it is no such commit."""
     last = message.replace("\r\n", "\n").strip().rpartition("\n\n")[2]
     return next((line.removeprefix(f"{_ERASED}: ") for line in last.split("\n") if line.startswith(f"{_ERASED}: ")), "")
+
+
+def channel_history(messages: Iterable[str], channel: str) -> tuple[int | None, int]:
+    """What a channel holds by its commits' messages, newest first, and the highest that it ever held; None for nothing.
+
+    A channel that was emptied, since its version was erased, holds nothing.
+    """
+    holds: int | None = None
+    known, highest = False, 0
+    for message in messages:
+        said = trailers(message)
+        if said is not None and said.channel == channel:
+            holds, known, highest = (holds if known else said.number), True, max(highest, said.number)
+        elif erased_by(message):
+            known = True
+    return holds, highest
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from adapterd.core import erasing, naming
 from adapterd.core import publication as pub
 from adapterd.core.erasing import Erased, Target
 from adapterd.core.reasons import reason
-from adapterd.core.standing import Said, Tombstone, erased_numbers, with_tombstones, yanked
+from adapterd.core.standing import Said, Tombstone, erased_numbers, erasures, with_tombstones, yanked
 from adapterd.core.version import AdapterVersion
 from adapterd.log import get_logger
 from adapterd.ports import ChannelRecord, Conflict, Hub, NotFound, Refs, RemoteFile, RepoRecord, Transient
@@ -57,12 +57,7 @@ def erase(host: Host, adapter: str, targets: Sequence[Target], said: Said) -> Er
     """
     hub = host.hub()
     repo = _Repo(hub, adapter)
-    try:
-        there = bool(hub.refs(adapter))
-    except NotFound:
-        if any(target.commit for target in targets):
-            raise
-        there = False
+    there = _exists(hub, adapter, targets)
     with host.sending:
         record = _bury(host, adapter, targets, said) if there else RepoRecord(adapter)
         _leave_the_line(host, targets, said)
@@ -75,6 +70,17 @@ def erase(host: Host, adapter: str, targets: Sequence[Target], said: Said) -> Er
         "versions_erased", adapter=adapter, versions=done.names, message=said.reason, bytes=sum(done.objects.values())
     )
     return done
+
+
+def _exists(hub: Hub, adapter: str, targets: Sequence[Target]) -> bool:
+    """Whether there is a repo; NotFound where there was one that held a target."""
+    try:
+        hub.refs(adapter)
+    except NotFound:
+        if any(target.commit for target in targets):
+            raise
+        return False
+    return True
 
 
 def _bury(host: Host, adapter: str, targets: Sequence[Target], said: Said) -> RepoRecord:
@@ -109,7 +115,7 @@ def _from_hub(host: Host, repo: _Repo, record: RepoRecord, targets: Sequence[Tar
     own = {target.commit: repo.tree(target.commit) for target in committed}
     moved = _move_off(host, repo, record, committed)
     tags = _untag(hub, repo.name, committed)
-    objects, shared = _delete_objects(repo, own)
+    objects, shared = _delete_objects(repo, own, record)
     files = {path for tree in own.values() for path, file in tree.items() if file.sha256 is None}
     config = host.config
     index = f"{config.hub.namespace}/{config.hub.index_repo}" if config.hub.index_repo else ""
@@ -129,29 +135,45 @@ def _move_off(host: Host, repo: _Repo, record: RepoRecord, targets: Sequence[Tar
             held = manifests.get(there[pub.MANIFEST].blob) if pub.MANIFEST in there else None
             if branch == pub.STANDING_BRANCH or held is None:
                 continue
+            history = [said for c in repo.hub.log(repo.name, head) if (said := pub.trailers(c.message))]
+            if branch not in (pub.BRANCH, *host.config.channels) and all(s.channel != branch for s in history):
+                continue  # somebody's own branch: it uses the bytes, and is nobody's to move
             try:
-                moved[branch] = _off(host, repo, refs, branch, held, out)
+                moved[branch] = _off(repo, refs, branch, (held, history), out)
             except Conflict:
                 left = True
         if not left:
+            _record_channels(host, repo, targets)
             return moved
     raise Conflict(f"others commit to {repo.name} again and again", "the same again in a moment")
 
 
-def _off(host: Host, repo: _Repo, refs: Refs, branch: str, held: Target, out: frozenset[int]) -> str:
+def _record_channels(host: Host, repo: _Repo, targets: Sequence[Target]) -> None:
+    """Let the registry know where the channels are now that it believes to hold one of them."""
+    numbers, branches = {target.number for target in targets}, repo.hub.refs(repo.name).branches
+    for record in host.registry.channels(repo.name):
+        if record.number in numbers and (head := branches.get(record.channel)):
+            messages = (c.message for c in repo.hub.log(repo.name, head))
+            holds, highest = pub.channel_history(messages, record.channel)
+            fresh = ChannelRecord(repo.name, record.channel, holds, head, max(record.highest, highest))
+            host.registry.save_channel(fresh)
+
+
+def _off(
+    repo: _Repo,
+    refs: Refs,
+    branch: str,
+    holds: tuple[Target, Sequence[pub.Trailers]],
+    out: frozenset[int],
+) -> str:
+    """Move one branch off the version that it holds, by its history; the tag that it holds now."""
     hub, name, head = repo.hub, repo.name, refs.branches[branch]
     tags = naming.version_numbers(refs.tags)
-    history = [said for c in hub.log(name, head) if (said := pub.trailers(c.message))]
+    held, history = holds
     number = erasing.former(branch, history, tags, out)
     former = next((said for said in history if said.number == number), None)
     at = tags[number] if number is not None else ""
     commit = move_off(hub, name, branch, head, repo.tree(head), (at, repo.tree(at) if at else {}), former, held.name)
-    if branch != pub.BRANCH:
-        known = {c.channel: c for c in host.registry.channels(name)}
-        was = known.get(branch, ChannelRecord(name, branch, highest=held.number or 0))
-        fresh = ChannelRecord(name, branch, number, commit, max(was.highest, held.number or 0))
-        if branch in host.config.channels:
-            host.registry.save_channel(fresh)
     log.warning("branch_moved_off", adapter=name, channel=branch, number=number, commit=commit)
     return f"v{number}" if number is not None else ""
 
@@ -168,28 +190,34 @@ def _untag(hub: Hub, name: str, targets: Sequence[Target]) -> tuple[str, ...]:
     return tuple(tags)
 
 
-def _delete_objects(repo: _Repo, own: Mapping[str, Tree]) -> tuple[dict[str, int], dict[str, str]]:
+def _delete_objects(repo: _Repo, own: Mapping[str, Tree], record: RepoRecord) -> tuple[dict[str, int], dict[str, str]]:
     """Delete for good what no remaining tag or branch names; what went, and what stays with who uses it."""
     hub, name = repo.hub, repo.name
     wanted = {file.sha256: file.size for tree in own.values() for file in tree.values() if file.sha256 is not None}
     if not wanted or not set(wanted) & set(stored := hub.lfs_files(name)):
         return {}, {}
-    goes, shared = erasing.doomed(wanted, _used(repo, hub.refs(name), wanted), stored)
+    goes, shared = erasing.doomed(wanted, _used(repo, record, wanted), stored)
     if goes:
         hub.delete_lfs(name, goes)
         if left := set(goes) & set(hub.lfs_files(name)):
             raise Transient(f"the Hub still holds {len(left)} large files of {name}", "the same again in a moment")
-        if broken := _used(repo, hub.refs(name), goes):
+        if broken := _used(repo, record, goes):
             # Another publisher committed just then: its own upload was left out because the bytes were still there.
             who = ", ".join(sorted(set(broken.values())))
             raise Transient(f"{who} of {name} named bytes that were just deleted", f"pull {who}; publish it anew")
     return goes, shared
 
 
-def _used(repo: _Repo, refs: Refs, wanted: Mapping[str, int]) -> dict[str, str]:
-    """Which of the objects tags and branches name, each with one of those."""
+def _used(repo: _Repo, record: RepoRecord, wanted: Mapping[str, int]) -> dict[str, str]:
+    """Which of the objects tags, branches, and commits that wait for their tag name, each with one of those."""
+    refs = repo.hub.refs(repo.name)
     found: dict[str, str] = {}
-    for ref, commit in [*sorted(refs.tags.items()), *sorted(refs.branches.items())]:
+    names = [*sorted(refs.tags.items()), *sorted(refs.branches.items())]
+    if head := refs.branches.get(pub.BRANCH):
+        done, gone = set(refs.tags.values()), erasures(record.standing)
+        log_ = [(c.id, pub.trailers(c.message)) for c in repo.hub.log(repo.name, head, record.versions_head or None)]
+        names += [(f"v{s.number}", commit) for commit, s in log_ if s and commit not in done and s.identity not in gone]
+    for ref, commit in names:
         for file in repo.tree(commit).values():
             if file.sha256 is not None and file.sha256 in wanted:
                 found.setdefault(file.sha256, ref)

@@ -5,9 +5,11 @@ from dataclasses import replace
 from adapterd.core import publication as pub
 from adapterd.core.index import render
 from adapterd.core.standing import Edit
-from adapterd.ports import AddBytes, Conflict, Hub, NotFound, Refs, RepoRecord
+from adapterd.ports import AddBytes, Conflict, Delete, Hub, NotFound, Operation, Refs, RepoRecord
 from adapterd.steps import repo as repos
 from adapterd.steps.host import Host
+
+_STAY = (pub.CARD, ".gitattributes")
 
 TRIES = 5
 """How often it is read again where somebody else was faster."""
@@ -48,5 +50,9 @@ def _commit(hub: Hub, adapter: str, refs: Refs, document: bytes, message: str) -
     if not head:
         if not (head := refs.branches.get("main", "")):
             raise NotFound(f"{adapter} has no branch main to start from", "make the branch on the Hub")
+        head = hub.log(adapter, head)[-1].id
         hub.create_branch(adapter, pub.STANDING_BRANCH, head)
-    return hub.commit(adapter, pub.STANDING_BRANCH, head, [AddBytes(pub.STANDING_FILE, document)], message)
+    # A version's files that lie here, since the branch began on a commit with some, would outlive their erasure.
+    stray = [path for path in sorted(hub.tree(adapter, head)) if path not in (pub.STANDING_FILE, *_STAY)]
+    moves: list[Operation] = [AddBytes(pub.STANDING_FILE, document), *(Delete(path) for path in stray)]
+    return hub.commit(adapter, pub.STANDING_BRANCH, head, moves, message)
