@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapterd.core.errors import AdapterdError
 from adapterd.core.standing import Said
@@ -11,6 +11,9 @@ from adapterd.operate import targets
 from adapterd.steps import erase as erasing
 from adapterd.steps import prune, retain
 from adapterd.steps.host import Host
+
+if TYPE_CHECKING:
+    from adapterd.core.erasing import Target
 
 LONGEST_REASON = 500
 """Letters of an erasure's reason; it stands in the repo."""
@@ -28,7 +31,7 @@ def erase(host: Host, references: Sequence[str], actor: str, why: str) -> dict[s
     if not words or len(words) > LONGEST_REASON:
         text = "an erasure has a reason" if not words else f"its reason has {LONGEST_REASON} letters at most"
         raise ReasonError(text, '--reason "..."; it can be read by whoever may read the repo')
-    by_adapter: dict[str, list[erasing.Target]] = {}
+    by_adapter: dict[str, list[Target]] = {}
     for reference in references:
         by_adapter.setdefault(reference.partition("@")[0], []).extend(targets(host, reference))
     said = Said(actor, words, host.clock())

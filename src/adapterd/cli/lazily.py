@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         serving,
         showing,
         standing,
+        tidying,
         validating,
         watching,
     )
@@ -32,6 +33,7 @@ __all__ = [
     "serving",
     "showing",
     "standing",
+    "tidying",
     "validating",
     "watching",
 ]

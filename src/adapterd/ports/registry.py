@@ -210,6 +210,10 @@ class RegistryReader(Protocol):
         """What was last seen of one directory."""
         ...
 
+    def root_inode(self, root: str) -> tuple[bool, tuple[int, int] | None]:
+        """Whether the root has a baseline, and the (st_dev, st_ino) that it was last seen with."""
+        ...
+
     def channels(self, adapter: str | None = None) -> Sequence[ChannelRecord]:
         """Channels as last known."""
         ...
@@ -239,10 +243,6 @@ class Registry(RegistryReader, Protocol):
 
     def baseline(self, root: str, inode: tuple[int, int] | None, seen: Sequence[Observation]) -> None:
         """Record the baseline of a root in one transaction; `inode` is (st_dev, st_ino), None where it is absent."""
-        ...
-
-    def root_inode(self, root: str) -> tuple[bool, tuple[int, int] | None]:
-        """Whether the root has a baseline, and the (st_dev, st_ino) that it was last seen with."""
         ...
 
     def set_root_inode(self, root: str, inode: tuple[int, int]) -> None:

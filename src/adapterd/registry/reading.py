@@ -19,7 +19,7 @@ from adapterd.ports import (
     Sighting,
     Validation,
 )
-from adapterd.registry import rows, tidying
+from adapterd.registry import arrivals, rows, tidying
 from adapterd.registry.engine import explained
 from adapterd.registry.schema import (
     adapters,
@@ -143,6 +143,11 @@ class SqlReader:
         with self._read() as conn:
             query = select(*rows.OBSERVATION).where(and_(observations.c.root == root, observations.c.path == path))
             return rows.one(conn, query, lambda row: Observation(**row))
+
+    def root_inode(self, root: str) -> tuple[bool, tuple[int, int] | None]:
+        """Whether the root has a baseline, and the (st_dev, st_ino) that it was last seen with."""
+        with self._read() as conn:
+            return arrivals.root_inode(conn, root)
 
     def channels(self, adapter: str | None = None) -> Sequence[ChannelRecord]:
         """Channels as last known, by adapter and name."""

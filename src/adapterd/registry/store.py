@@ -54,11 +54,6 @@ class SqlRegistry(SqlReader):
             arrivals.set_root(conn, root, inode, baseline=True)
             arrivals.observe(conn, seen)
 
-    def root_inode(self, root: str) -> tuple[bool, tuple[int, int] | None]:
-        """Whether the root has a baseline, and the (st_dev, st_ino) that it was last seen with."""
-        with self._read() as conn:
-            return arrivals.root_inode(conn, root)
-
     def set_root_inode(self, root: str, inode: tuple[int, int]) -> None:
         """Remember which directory a root was last seen as; keeps its baseline."""
         with self._write() as conn:
