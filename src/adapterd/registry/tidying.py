@@ -11,6 +11,8 @@ from adapterd.registry import arrivals, history, rows
 from adapterd.registry.schema import events, intents, observations, validations, versions
 
 _MARK = f'%"{CUT}":true%'
+_MOST_PAGES = 25_000
+"""Pages that are given back at a time; the rest at the next."""
 _AT_ONCE = 500
 """Paths in one statement; SQLite takes 999 parameters everywhere."""
 
@@ -74,7 +76,9 @@ def shrink(conn: Connection) -> int:
     """
     size = int(conn.exec_driver_sql("PRAGMA page_size").scalar_one())
     unused = int(conn.exec_driver_sql("PRAGMA freelist_count").scalar_one())
-    conn.exec_driver_sql("PRAGMA incremental_vacuum").all()  # it frees a page with each row that is read
+    if (raw := conn.connection.driver_connection) is not None:
+        for _ in range(min(unused, _MOST_PAGES)):
+            raw.execute("PRAGMA incremental_vacuum")  # a page each time: Python's driver takes one step of it
     return size * (unused - int(conn.exec_driver_sql("PRAGMA freelist_count").scalar_one()))
 
 

@@ -65,7 +65,7 @@ def fates(host: Host) -> tuple[Fate, ...]:
 def retain(host: Host) -> Tidied:
     """Let go of what nobody needs any more. SettleError where the spool cannot be written."""
     seen = plan(host)
-    gone = [fate for fate in seen.fates if not fate.stays and _discard(host, fate)]
+    gone = [fate for fate in seen.fates if not fate.stays and discard(host, fate)]
     before, cut = host.clock() - host.config.retention.events_for, 0
     while count := host.registry.compact(before, AT_ONCE):
         cut += count
@@ -82,7 +82,7 @@ def retain(host: Host) -> Tidied:
     return tidied
 
 
-def _discard(host: Host, fate: Fate) -> bool:
+def discard(host: Host, fate: Fate) -> bool:
     """Remove a snapshot if what was decided about it still holds."""
     lying, was = fate.lying, fate.version
     with host.spool.deciding:
