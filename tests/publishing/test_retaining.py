@@ -132,8 +132,8 @@ def test_histories_and_reports_are_cut_and_what_is_published_needs_neither(world
     done = retain.retain(world.host)
     assert done.histories == 1
     assert retain.retain(world.host).histories == 0
-    kinds = [event.kind for event in world.registry.events(one.id)]
-    assert kinds == ["staged", "asked", "validated", "planned", "published"]
+    kinds = [event.kind for event in world.registry.events(one.id) if event.kind != "asked"]
+    assert kinds == ["staged", "validated", "planned", "published"]
     (report,) = world.registry.validations(one.id)
     assert (report.verdict, report.report["cut"], report.tree) == ("passed", True, one.tree)
     assert export.entries(world.registry, world.publisher) == before
