@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test lint fix types pytest faults crash sweep hub-faults writers fuzz soak e2e bench docs clean help
+.PHONY: setup demo test lint fix types pytest faults crash model sweep hub-faults writers fuzz soak e2e bench docs clean help
 
 help: ## Say what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -59,6 +59,9 @@ DURABILITY = PYTHONPATH=tests $(BIN)/python -m durability
 crash: $(READY) ## Kill daemon, worker and Hub N times while adapters are written (N=200), then audit everything
 	$(DURABILITY).crash $(N) $(ARGS)
 
+model: $(READY) ## Let Hypothesis write N schedules of crashes, other writers and persons (N=300), and hold every truth
+	$(DURABILITY).model $(N) $(ARGS)
+
 sweep: $(READY) ## SIGKILL, ENOSPC and EIO at every mutating system call of one publish (needs strace)
 	$(DURABILITY).sweep $(ARGS)
 
@@ -69,6 +72,7 @@ writers: $(READY) ## N random writers (N=1000): slow, in place, renaming, rotati
 	$(DURABILITY).writers $(N) $(ARGS)
 
 fuzz: $(READY) ## Feed nonsense to every parser for N seconds each (N=60)
+	-$(BIN)/python -m pip install --quiet --constraint constraints.txt --only-binary :all: atheris
 	$(DURABILITY).fuzz $(N) $(ARGS)
 
 soak: $(READY) ## A month on an injected clock, N versions (N=10000): memory, file handles, database

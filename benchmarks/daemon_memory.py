@@ -33,16 +33,16 @@ def main() -> None:
         with daemon(host) as running:
             page = str(running.said("status_page_on")[0]["url"])
             known = f'"known":{DIRECTORIES}'
-            until(lambda: known in _read(page + "status.json").replace(" ", ""), "all are known", running.process)
+            until(lambda: known in read(page + "status.json").replace(" ", ""), "all are known", running.process)
             for _ in range(SCANS):
                 _scan_once(host, page, running)
             for path in ("", "status.json", "metrics", "healthz", "readyz"):
-                _read(page + path)
+                read(page + path)
             before = _processor_seconds(running)
             time.sleep(REST)
             busy = _processor_seconds(running) - before
-            memory = _memory(running)
-            scan = float(re.findall(r'"scan_seconds": *([\d.]+)', _read(page + "status.json"))[0])
+            memory = memory_of(running)
+            scan = float(re.findall(r'"scan_seconds": *([\d.]+)', read(page + "status.json"))[0])
     figures.hand_over(
         [
             figures.at_most(
@@ -71,15 +71,16 @@ def _scan_once(host: Host, page: str, running: Daemon) -> None:
 
 def _turns(page: str) -> int:
     """How often the intake lane has turned."""
-    return int(json.loads(_read(page + "status.json"))["daemon"]["lanes"]["intake"]["turns"])
+    return int(json.loads(read(page + "status.json"))["daemon"]["lanes"]["intake"]["turns"])
 
 
-def _read(url: str) -> str:
+def read(url: str) -> str:
+    """What a page of the daemon says."""
     with urlopen(url) as answer:  # noqa: S310 - the address that the daemon named
         return str(answer.read().decode())
 
 
-def _memory(running: Daemon) -> dict[str, float]:
+def memory_of(running: Daemon) -> dict[str, float]:
     """From /proc, in MiB."""
     place = Path(f"/proc/{running.process.pid}")
     text = (place / "status").read_text() + (place / "smaps_rollup").read_text()

@@ -15,6 +15,8 @@ from pathlib import Path
 TOKEN = "hf_" + "b" * 34
 NAMESPACE = "acme"
 BASE = "acme/base"
+PLENTY = "budget: {requests: 1000000, commits: 100000}"
+"""More than any benchmark sends; what is measured is not the budget."""
 PATIENCE = 180.0
 """Seconds until a process that does not do what it should ends the benchmark."""
 
@@ -35,8 +37,9 @@ class Host:
         token = self.home / "token"
         token.write_text(TOKEN)
         token.chmod(0o600)
+        at = f"endpoint: '{self.endpoint}', namespace: {NAMESPACE}, token_file: {token}"
         sections = {
-            "hub": f"{{endpoint: '{self.endpoint}', namespace: {NAMESPACE}, token_file: {token}, {self.in_hub}}}",
+            "hub": f"{{{at}, {PLENTY}, {self.in_hub}}}",
             "roots": f"[{{path: {self.root}, checkpoints: all}}]",
             "base_models": f"[{{id: {BASE}, path: {self.base}, written_as: [{self.base}]}}]",
             "status": "{listen: '127.0.0.1:0'}",
@@ -118,7 +121,7 @@ def hub(data: Path) -> Iterator[str]:
 
 def environment() -> dict[str, str]:
     """What the processes are given."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH") if name in os.environ}
     return kept | {"OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1"}
 
 

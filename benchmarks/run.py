@@ -12,7 +12,7 @@ from pathlib import Path
 import figures
 
 HERE = Path(__file__).parent
-SCRIPTS = ("help_time", "hub_requests", "daemon_memory", "validating", "time_to_tag")
+SCRIPTS = ("help_time", "hub_requests", "daemon_memory", "scan_cost", "validating", "time_to_tag")
 RESULTS = HERE / "results.md"
 HEAD = """# What was measured
 
@@ -43,7 +43,8 @@ def main() -> int:
 def measured(name: str) -> list[figures.Figure]:
     """Run one script."""
     print(f"measuring {name} ...", file=sys.stderr, flush=True)
-    variables = {"PYTHONPATH": str(HERE.parent / "tests"), "OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_XET": "1"}
+    python_path = os.pathsep.join(filter(None, [str(HERE.parent / "tests"), os.environ.get("PYTHONPATH")]))
+    variables = {"PYTHONPATH": python_path, "OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_XET": "1"}
     done = subprocess.run(
         [sys.executable, str(HERE / f"{name}.py")],
         env=os.environ | variables | {"HF_HUB_DISABLE_TELEMETRY": "1"},

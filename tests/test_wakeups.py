@@ -1,6 +1,9 @@
 """Wake-ups are hints: events and calendar triggers set a flag, and what is doubtful is said."""
 
 import logging
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adapterd.wakeups import Calendar, Wake, Watcher, is_network
+from adapterd.wakeups import Calendar, Wake, Watcher, is_network, watches
 
 PATIENCE = 20.0
 
@@ -52,25 +55,124 @@ def test_a_root_that_is_not_there_is_watched_once_it_is(tmp_path: Path, wake: Wa
 
 
 def test_a_root_that_was_replaced_is_watched_anew(tmp_path: Path, wake: Wake, watcher: Watcher) -> None:
-    """The old watch is on a directory that is gone; forgetting the root brings events back."""
+    """The old watch is on a directory that is gone: another inode at the path brings events back."""
     root = tmp_path / "root"
     root.mkdir()
     watcher.watch([root])
     root.rename(tmp_path / "old")
     root.mkdir()
-    watcher.forget(str(root))
     watcher.watch([root])
     wake.wait(0)
     (root / "run").mkdir()
     assert wake.wait(PATIENCE)
 
 
+def test_an_observer_that_died_is_told_and_made_anew(tmp_path: Path, wake: Wake, watcher: Watcher) -> None:
+    """Whichever of its threads it was; until the next look the scan is alone."""
+    before = set(threading.enumerate())
+    for name in ("InotifyObserver", "InotifyEmitter", "InotifyFD"):
+        watcher.watch([tmp_path])
+        assert watcher.state(str(tmp_path)) == "on"
+        made = [t for t in threading.enumerate() if type(t).__name__ == name and t not in before]
+        assert made, name
+        for thread in made:
+            thread.stop()  # type: ignore[attr-defined]  # watchdog's own
+            thread.join(PATIENCE)
+        assert watcher.state(str(tmp_path)) == "the observer died: scan only"
+    watcher.watch([tmp_path])
+    assert watcher.state(str(tmp_path)) == "on"
+    wake.wait(0)
+    (tmp_path / "run").mkdir()
+    assert wake.wait(PATIENCE)
+
+
+def test_a_network_file_system_is_left_to_the_scan(tmp_path: Path, wake: Wake) -> None:
+    """No watch is set on it, and the state says why; a root beside it has its events."""
+    (tmp_path / "nfs").mkdir()
+    (tmp_path / "local").mkdir()
+    mountinfo = tmp_path / "mountinfo"
+    mountinfo.write_text(f"{MOUNTS}33 22 0:47 / {tmp_path}/nfs rw - nfs4 server:/x rw\n")
+    watcher, already = Watcher(wake, mountinfo=mountinfo), watches()
+    watcher.watch([tmp_path / "nfs", tmp_path / "local"])
+    assert watcher.state(f"{tmp_path}/nfs") == "network file system: scan only"
+    assert watcher.state(f"{tmp_path}/local") == "on"
+    assert watches() == already + 1
+    watcher.close()
+
+
 def test_what_watchdog_doubts_wakes_the_lane(tmp_path: Path, wake: Wake, watcher: Watcher) -> None:
-    """An overflow shows only as a log record; the answer is to look."""
+    """Trouble shows only as a log record; the answer is to look."""
     watcher.watch([tmp_path])
     wake.wait(0)
-    logging.getLogger("watchdog.observers").warning("queue overflow")
+    logging.getLogger("watchdog.observers").warning("something odd")
     assert wake.wait(PATIENCE)
+    assert watcher.state(str(tmp_path)) == "on"
+
+
+LIMITED = """
+import sys
+from pathlib import Path
+from adapterd.wakeups import Wake, Watcher
+limit, number, root = Path("/proc/sys/user") / sys.argv[1], sys.argv[2], Path(sys.argv[3])
+now, before = [0.0], limit.read_text()
+limit.write_text(number)
+watcher = Watcher(Wake(), lambda: now[0])
+for seconds in (0.0, 2.0):
+    now[0] += seconds
+    watcher.watch([root])
+print(watcher.state(str(root)))
+limit.write_text(before)
+for seconds in (10.0, 1000.0):
+    now[0] += seconds
+    watcher.watch([root])
+    print(watcher.state(str(root)))
+watcher.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "number", "said"),
+    [
+        ("max_inotify_watches", "4", "3 of 7 folders give no events: the scan finds them"),
+        ("max_inotify_watches", "0", "no events, [Errno 28] inotify watch limit reached: scan only"),
+        ("max_inotify_instances", "0", "no events, [Errno 24] inotify instance limit reached: scan only"),
+    ],
+)
+def test_a_limit_of_inotify_leaves_the_rest_to_the_scan(tmp_path: Path, limit: str, number: str, said: str) -> None:
+    """The kernel's own, in a user namespace: the state says what is blind, and after some time all is tried anew."""
+    if subprocess.run(["unshare", "-Ur", "test", "-w", f"/proc/sys/user/{limit}"], check=False).returncode:
+        pytest.skip("no user namespace with limits of its own here")
+    for n in range(6):
+        (tmp_path / f"run-{n}").mkdir()
+    command = ["unshare", "-Ur", sys.executable, "-c", LIMITED, limit, number, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [line for line in done.stdout.splitlines() if "events_" not in line] == [said, said, "on"]
+
+
+def test_an_overflow_of_the_kernels_queue_is_told(tmp_path: Path) -> None:
+    """A process that was stopped while more happened than the queue holds: it wakes, and says so."""
+    script = (
+        "import sys; from pathlib import Path; from adapterd.wakeups import Wake, Watcher\n"
+        "wake, root = Wake(), Path(sys.argv[1]); watcher = Watcher(wake); watcher.watch([root]); wake.wait(0)\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "while 'overflowed' not in watcher.state(str(root)): wake.wait(0.2)\n"
+        "print(watcher.state(str(root)).partition(';')[0]); watcher.watch([root]); watcher.close()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        child.send_signal(signal.SIGSTOP)
+        first, second = tmp_path / "a", tmp_path / "b"
+        first.touch()
+        for _ in range(int(Path("/proc/sys/fs/inotify/max_queued_events").read_text()) // 4 + 100):
+            first.rename(second)
+            second.rename(first)
+        child.send_signal(signal.SIGCONT)
+        said, _ = child.communicate("\n", timeout=PATIENCE)
+    assert said.splitlines()[-1] == "on"
 
 
 def test_waking_twice_wakes_once(wake: Wake) -> None:

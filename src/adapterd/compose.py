@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 from adapterd import log as logs
 from adapterd.config import Config, ConfigError, Places, find_token, load, places
 from adapterd.config.checks import root_conflict
+from adapterd.core.breaker import Rule
+from adapterd.core.budget import Limits
 from adapterd.core.errors import AdapterdError
 from adapterd.fingerprints import Digests
-from adapterd.instance import new_instance, publisher_id, read_instance
+from adapterd.instance import known_publisher, new_instance, read_instance
+from adapterd.pace import Pace, Terms
 from adapterd.ports import Registry
 from adapterd.registry import acquire, open_registry, prepare
 from adapterd.roots import SettleError
-from adapterd.spool import Spool
+from adapterd.spool import Spool, clear_asides
 from adapterd.steps.host import Host
 from adapterd.worker.converting import Converter
 from adapterd.worker.gates import GateRunner
@@ -34,7 +37,22 @@ class SetupError(AdapterdError):
     """This host is not set up for what was asked: a folder, a command, a path."""
 
 
-def hub_of(config: Config, environ: Mapping[str, str], home: Path) -> "HubClient":
+def terms_of(config: Config) -> Terms:
+    """The terms of a configuration for the pace of its endpoint."""
+    schedule, allowed = config.schedule, config.hub.budget
+    rule = Rule(schedule.backoff, schedule.backoff_max, trial=config.hub.deadline)
+    return Terms(Limits(allowed.requests, allowed.commits), rule)
+
+
+def pace_of(config: Config, former: Host | None = None) -> Pace:
+    """The pace of a configuration's endpoint: the former host's where the endpoint is the same, under today's terms."""
+    same = former is not None and former.config.hub.endpoint == config.hub.endpoint
+    pace = former.pace if former is not None and same else Pace()
+    pace.configure(terms_of(config))
+    return pace
+
+
+def hub_of(config: Config, environ: Mapping[str, str], home: Path, pace: Pace | None = None) -> "HubClient":
     """The Hub client of a configuration; without a token where none is to be found."""
     from adapterd.hub.client import HubClient  # noqa: PLC0415 - who has nothing to publish needs none
 
@@ -50,7 +68,9 @@ def hub_of(config: Config, environ: Mapping[str, str], home: Path) -> "HubClient
             log.warning("token_readable_by_others", message=token.warning)
     hub = config.hub
     xet = hub.xet if isinstance(hub.xet, bool) else hub.endpoint == "https://huggingface.co" and hub.ca_file is None
-    return HubClient(hub.endpoint, value, xet=xet, ca_file=hub.ca_file, proxy=hub.proxy, deadline=hub.deadline)
+    return HubClient(
+        hub.endpoint, value, xet=xet, ca_file=hub.ca_file, proxy=hub.proxy, deadline=hub.deadline, pace=pace
+    )
 
 
 def worker_of(config: Config, digests: Digests | None = None) -> WorkerSupervisor:
@@ -91,8 +111,12 @@ def opened(config: Config, *, anew: bool = False) -> Iterator[Host]:
     for folder in {at.state, at.registry.parent, at.instance.parent}:
         make_folder(folder)
     with acquire(at.registry):
-        publisher = (read_instance(at) or new_instance(at)) if anew else publisher_id(at)
+        for file in (at.index, at.instance, at.digests):
+            clear_asides(file)
+        known = read_instance(at) if anew else known_publisher(at)
         prepare(at.registry)
+        # Written once there is a registry: a first start that dies before must not look like a registry that was lost.
+        publisher = known or new_instance(at)
         registry = open_registry(at.registry)
         host = host_of(config, at, registry, publisher)
         try:
@@ -120,21 +144,22 @@ def make_folder(folder: Path) -> None:
 
 def host_of(config: Config, at: Places, registry: Registry, publisher: str) -> Host:
     """The host of a configuration over an open registry."""
-    digests = Digests(at.digests)
+    digests, pace = Digests(at.digests), pace_of(config)
     return Host(
         config=config,
         registry=registry,
-        hub=Once(lambda: hub_of(config, os.environ, Path.home())),
+        hub=Once(lambda: hub_of(config, os.environ, Path.home(), pace)),
         validator=worker_of(config, digests),
         convert=Converter(),
         gates=GateRunner(),
-        spool=Spool(at.spool),
+        spool=Spool(at.spool, [str(Path.home()), *(str(root.path) for root in config.roots)]),
         publisher=publisher,
         clock=time.time,
         monotonic=time.monotonic,
         user=pwd.getpwuid(os.getuid()).pw_name,
         index=at.index,
         digests=digests,
+        pace=pace,
     )
 
 

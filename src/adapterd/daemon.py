@@ -17,10 +17,10 @@ from types import FrameType
 from typing import Any
 
 from adapterd import log as logs
-from adapterd import operate, tidy
+from adapterd import operate, rebinding, tidy
 from adapterd.audit import AuditLog, Entry
 from adapterd.bases import BaseMissingError, configured, recorded
-from adapterd.compose import Once, SetupError, hub_of, make_folder, opened, worker_of
+from adapterd.compose import Once, SetupError, hub_of, make_folder, opened, pace_of, worker_of
 from adapterd.config import Config, ConfigError, find_token, load, places
 from adapterd.control import ControlServer, Request
 from adapterd.core import verdict as judge
@@ -62,6 +62,7 @@ class Daemon:
             time.time(),
             time.monotonic,
             stale_after=4 * host.config.schedule.scan + 60,
+            hub=self._pace,
         )
         self._wakes = {name: Wake() for name in ("intake", "validate", "publish", "exports", "upkeep")}
         self._main = Wake()
@@ -90,6 +91,9 @@ class Daemon:
     def host(self) -> Host:
         """The host of the present configuration."""
         return self._host
+
+    def _pace(self) -> Mapping[str, Any]:
+        return self._host.pace.document()
 
     def _take_in(self) -> float:
         staged = self.health.counters.get("version_staged", 0)
@@ -206,6 +210,12 @@ class Daemon:
             adapter = str(request.arguments.get("adapter", ""))
             return {"commit": operate.adopt(self._host, adapter, request.user, request.reason)}
 
+        def rebind(request: Request) -> Mapping[str, Any]:
+            self._reread()
+            adapter, root = (str(request.arguments.get(name, "")) for name in ("adapter", "root"))
+            was, count = rebinding.rebind(self._host, adapter, root)
+            return {"was": was, "directories": count}
+
         def sync(request: Request) -> Mapping[str, Any]:
             directories = [str(d) for d in request.arguments.get("directories", [])]
             self.intake.want(directories)
@@ -215,7 +225,7 @@ class Daemon:
         def status(request: Request) -> Mapping[str, Any]:  # noqa: ARG001 - every handler takes the request
             return {"health": dict(self.health.document()), "scans_done": self.health.scans_done}
 
-        changing = {"retry": retry, "waive": waive, "adopt": adopt, "sync": sync, **self._tidying()}
+        changing = {"retry": retry, "waive": waive, "adopt": adopt, "rebind": rebind, "sync": sync, **self._tidying()}
         return {"status": status} | {name: audited(do) for name, do in changing.items()}
 
     def _tidying(self) -> dict[str, Callable[[Request], Mapping[str, Any]]]:
@@ -257,7 +267,9 @@ class Daemon:
 
     def _swap(self, config: Config) -> None:
         old = self._host
-        changes: dict[str, Any] = {"config": config, "hub": Once(lambda: hub_of(config, os.environ, Path.home()))}
+        pace = pace_of(config, old)
+        hub = Once(lambda: hub_of(config, os.environ, Path.home(), pace))
+        changes: dict[str, Any] = {"config": config, "hub": hub, "pace": pace}
         if (config.validation.threads, config.validation.idle_exit) != (
             old.config.validation.threads,
             old.config.validation.idle_exit,
@@ -273,8 +285,8 @@ class Daemon:
     def _ask_for_token_again(self) -> None:
         """A person who sets something going may have given another token meanwhile."""
         with self._swapping:
-            config = self._host.config
-            self._host = replace(self._host, hub=Once(lambda: hub_of(config, os.environ, Path.home())))
+            config, pace = self._host.config, self._host.pace
+            self._host = replace(self._host, hub=Once(lambda: hub_of(config, os.environ, Path.home(), pace)))
 
     def _name_affected(self) -> None:
         """Name the rejected versions whose verdict was reached under rules that are no longer those of today."""
@@ -299,6 +311,7 @@ class Daemon:
         """Ping the service manager and reload on demand, until stopped or `until` is true; then stop everything."""
         interval = self._notify.watchdog_interval()
         pause = min(interval or 5.0, 5.0 if until is None else 0.5)
+        counted = -1
         while not (self.stopping.is_set() or (until is not None and until())):
             self._main.wait(pause)
             if self.reloading.is_set():
@@ -306,9 +319,9 @@ class Daemon:
                 self.reload()
             if self.health.alive() and all(lane.is_alive() for lane in self._lanes):
                 self._notify.watchdog()
-            counts = self._host.registry.counts()
-            published, stalled = counts.get("published", 0), counts.get("stalled", 0)
-            self._notify.status(f"{published} published, {stalled} stalled")
+            if (changes := self._host.registry.changes()) != counted:
+                counted, counts = changes, self._host.registry.counts()
+                self._notify.status(f"{counts.get('published', 0)} published, {counts.get('stalled', 0)} stalled")
         self.stop()
 
     def interrupt(self) -> None:

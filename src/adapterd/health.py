@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 COPY_SECONDS = 3600.0
 """How long the copy of one directory may take before the intake lane counts as dead."""
@@ -41,6 +42,7 @@ class Health:
         stale_after: seconds after which an intake lane that has not turned counts as dead.
         scans_begun, scans_done: how many times all roots were looked at.
         problems: what the operator should know, by code: (message, hint).
+        hub: what the Hub still allows and what is paused, as `Pace.document` has it.
     """
 
     version: str
@@ -55,6 +57,7 @@ class Health:
     roots: dict[str, RootHealth] = field(default_factory=dict)
     problems: dict[str, tuple[str, str]] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
+    hub: Callable[[], Mapping[str, Any]] = dict
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter of things that happened since the start."""
@@ -104,4 +107,5 @@ class Health:
             ],
             "problems": {code: {"message": m, "hint": h} for code, (m, h) in list(self.problems.items())},
             "counters": dict(self.counters),
+            "hub": dict(self.hub()),
         }

@@ -10,8 +10,8 @@ from adapterd.spool import replace_file
 _REBUILD = "`adapterd registry rebuild` restores it from the Hub; or put the file back from a backup"
 
 
-def publisher_id(places: Places) -> str:
-    """This instance's publisher id, written at the first start.
+def known_publisher(places: Places) -> str | None:
+    """This instance's publisher id; None before the first start has come to its end.
 
     Raises RegistryError where `instance.json` or the spool tells of an earlier life and the registry is missing:
     starting with an empty one would number versions anew.
@@ -21,7 +21,7 @@ def publisher_id(places: Places) -> str:
     if used and not places.registry.exists():
         what = places.instance if known is not None else places.spool
         raise RegistryError(f"registry {places.registry} is missing, but {what} is there", _REBUILD)
-    return known or new_instance(places)
+    return known
 
 
 def read_instance(places: Places) -> str | None:
@@ -38,6 +38,12 @@ def read_instance(places: Places) -> str | None:
 def new_instance(places: Places) -> str:
     """Make up a publisher id and keep it."""
     made = f"adapterd-{secrets.token_hex(6)}"
-    places.instance.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    replace_file(places.instance, (json.dumps({"schema": 1, "instance": made}) + "\n").encode())
+    try:
+        places.instance.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(places.instance, (json.dumps({"schema": 1, "instance": made}) + "\n").encode())
+    except OSError as error:
+        raise RegistryError(
+            f"{places.instance} cannot be written: {error.strerror or error}",
+            "let the user of adapterd write to its folder, and make room there",
+        ) from error
     return made

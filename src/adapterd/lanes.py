@@ -9,15 +9,17 @@ from types import MappingProxyType
 from typing import Protocol
 
 from adapterd import reconcile
+from adapterd.core import budget
 from adapterd.core.errors import AdapterdError
 from adapterd.core.reasons import reason
-from adapterd.core.version import AdapterVersion, Reason, Stage, backoff
+from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.health import Health, LaneHealth, RootHealth
 from adapterd.log import get_logger
-from adapterd.ports import Observation, RegistryError
+from adapterd.ports import Claim, Observation, RegistryError, Transient
 from adapterd.reconcile import LINE, Arrow, Grouping
-from adapterd.steps import discover, export, promote
+from adapterd.steps import discover, export, promote, rescan, waiting
 from adapterd.steps.host import Host
+from adapterd.steps.known import Known
 from adapterd.steps.settle import Later, Rests, Settled, failed, settle
 from adapterd.wakeups import Wake, Watcher, is_network
 
@@ -48,6 +50,7 @@ class Intake:
         self._health = health
         self._watcher = watcher
         self._rests = Rests()
+        self._known: dict[str, Known] = {}
         self._wanted: set[str] = set()
         self._unreadable: dict[str, frozenset[str]] = {}
         self._lock = threading.Lock()
@@ -72,6 +75,8 @@ class Intake:
             self._watcher.watch(Path(root.path) for root in host.config.roots)
         with self._lock:
             wanted = frozenset(self._wanted)
+        for path in self._known.keys() - {str(root.path) for root in host.config.roots}:
+            del self._known[path]
         soonest = host.config.schedule.scan
         for root in host.config.roots:
             path = str(root.path)
@@ -92,7 +97,7 @@ class Intake:
         if root is None:
             return host.config.schedule.scan
         began = host.monotonic()
-        seen = discover.scan(host, root, wanted)
+        seen = rescan.scan(host, root, self._known.setdefault(path, Known()), wanted)
         health = self._health.roots.setdefault(path, RootHealth(path))
         if seen.problem is not None and health.problem != seen.problem.code:
             log.warning("root_unavailable", root=path, reason=seen.problem.code, message=seen.problem.message)
@@ -107,8 +112,6 @@ class Intake:
             log.warning("directory_missed", directory=f"{path}/{missed}", reason=lost.code, hint=lost.hint)
         health.scan_seconds = round(host.monotonic() - began, 4)
         if self._watcher is not None:
-            if seen.problem is not None:
-                self._watcher.forget(path)
             health.events = self._watcher.state(path)
         network = root.network if isinstance(root.network, bool) else is_network(Path(path))
         soonest = host.config.schedule.scan
@@ -121,8 +124,9 @@ class Intake:
                     soonest = min(soonest, seconds)
                     if news is not None:
                         _say(directory, *news)
+        done = self._done(host, wanted)
         with self._lock:
-            self._wanted -= wanted & self._done(host, wanted)
+            self._wanted -= done
         return soonest
 
     def _say_unreadable(self, root: str, folders: tuple[str, ...]) -> None:
@@ -159,12 +163,9 @@ class Intake:
 
     def _done(self, host: Host, wanted: frozenset[str]) -> set[str]:
         """Those of the wanted directories that need no further asking."""
-        done = set()
-        for observed in host.registry.observations():
-            path = str(Path(observed.root) / observed.path)
-            if path in wanted and observed.state not in ("waiting", "baseline", "unwanted"):
-                done.add(path)
-        return done
+        seen = host.registry.observations() if wanted else ()
+        done = {str(Path(o.root) / o.path) for o in seen if o.state not in ("waiting", "baseline", "unwanted")}
+        return done & wanted
 
 
 def _say(directory: str, state: str, why: Reason) -> None:
@@ -186,6 +187,7 @@ class Steps:
         self._arrow = arrow
         self._then = then
         self._grouping = Grouping() if arrow.stage is Stage.STAGED else None
+        self._unrecorded: list[Claim] = []
         self.stopping = threading.Event()
 
     def turn(self) -> float:
@@ -200,6 +202,7 @@ class Steps:
                 self.stopping.is_set,
                 self._working,
                 self._grouping,
+                self._unrecorded,
             )
             if moved is None:
                 break
@@ -228,6 +231,8 @@ class Exports:
         self._failures = 0
         self._hub_due = 0.0
         self._hub_generation = -1
+        self._rested: object = None
+        self._waits: list[float] = []
         self.afresh = threading.Event()
         self.stopping = threading.Event()
 
@@ -236,9 +241,31 @@ class Exports:
         host = self._host()
         fresh = self.afresh.is_set()
         self.afresh.clear()
+        before = self._standing(host)
+        if fresh or self._waits or before is None or before != self._rested:
+            self._rested = None
+            if self._move_channels(host):
+                return 0.0
+            if host.registry.generation() != export.written_generation(host):
+                self._to_disk(host)
+            self._waits = [c.due_at for c in host.registry.channels() if c.reason and not c.stalled]
+            self._rested = before if before == self._standing(host) else None
+        self._to_hub(host, fresh=fresh)
+        return max(SOONEST, min([host.config.schedule.scan, *(due - host.clock() for due in self._waits)]))
+
+    def _standing(self, host: Host) -> object:
+        """What channels and index document follow from: while it stays, so do they. None where there is no document."""
+        try:
+            found = host.index.stat()
+        except OSError:
+            return None
+        return host.registry.changes(), host.config, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _move_channels(self, host: Host) -> bool:
+        """Move the channels that want another version; whether it was stopped before all of them were moved."""
         for record, version in promote.due(host):
             if self.stopping.is_set():
-                return 0.0
+                return True
             done = promote.promote(host, record, version, _random.random())
             said = {"adapter": record.adapter, "channel": record.channel, "number": version.number}
             if done.stalled:
@@ -246,12 +273,11 @@ class Exports:
             elif done.number == version.number:
                 self._health.count("channel_moved")
                 log.info("channel_moved", commit=done.commit, **said)
+            elif not done.reason:
+                log.info("channel_is_ahead", holds=done.number, commit=done.commit, **said)
             else:
                 log.info("channel_waits", reason=done.reason, message=done.message, **said)
-        if host.registry.generation() != export.written_generation(host):
-            self._to_disk(host)
-        self._to_hub(host, fresh=fresh)
-        return self._next(host)
+        return False
 
     def _to_disk(self, host: Host) -> None:
         try:
@@ -270,22 +296,23 @@ class Exports:
             return
         if generation == self._hub_generation and not fresh:
             return
+        pause = host.pace.pause("commit", export.repo_of(host), budget.INDEX)
+        if pause is not None:
+            self._hub_due = now + pause.until - host.clock()
+            log.info("index_waits", reason=pause.code, message=pause.message)
+            return
         try:
             if export.export_to_hub(host, export.entries(host.registry, host.publisher)):
                 log.info("index_published", generation=generation)
             self._hub_generation, self._failures = generation, 0
             self._health.problems.pop("index_behind", None)
         except AdapterdError as error:
-            self._failures += 1
-            schedule = host.config.schedule
-            self._hub_due = now + backoff(self._failures, schedule.backoff, schedule.backoff_max, _random.random())
+            failure = error if isinstance(error, Transient) else Transient(error.message, error.hint)
+            later = waiting.after(failure, self._failures, host.config.schedule, 0.0, _random.random())
+            self._failures += later.counts
+            self._hub_due = now + later.until
             self._health.problems["index_behind"] = (error.message, error.hint)
             log.warning("index_waits", message=error.message, hint=error.hint)
-
-    def _next(self, host: Host) -> float:
-        now, scan = host.clock(), host.config.schedule.scan
-        due = [c.due_at - now for c in host.registry.channels() if c.reason and not c.stalled]
-        return max(SOONEST, min([scan, *due]))
 
 
 class Lane(threading.Thread):
@@ -335,7 +362,7 @@ class Lane(threading.Thread):
 def coming(host: Host) -> dict[str, Observation]:
     """The directories that may still come to rest, by absolute path: not those of a root that is not there."""
     there = {str(root.path) for root in host.config.roots if Path(root.path).is_dir()}
-    waiting = (o for o in host.registry.observations() if o.root in there and o.state == "waiting")
+    waiting = (o for o in host.registry.observations(states=("waiting",)) if o.root in there)
     return {str(Path(o.root) / o.path): o for o in waiting}
 
 

@@ -20,7 +20,7 @@ from adapterd.core.reasons import BY_CODE, WAIVABLE
 from adapterd.core.retention import is_erased
 from adapterd.core.standing import Document, Said, erasures, publishers, tombstones, with_publishers
 from adapterd.core.trainerstate import is_loss
-from adapterd.core.version import AdapterVersion, Stage
+from adapterd.core.version import LIVE, AdapterVersion, Stage
 from adapterd.log import get_logger, redact
 from adapterd.ports import ChannelRecord, Conflict, Draft, Hub, NotFound, Refs, RemoteFile, RepoRecord
 from adapterd.steps import repo as repos
@@ -59,10 +59,11 @@ class SnapshotGoneError(AdapterdError):
 def find(host: Host, reference: str) -> list[AdapterVersion]:
     """The versions that a reference, a directory's path, or ``--all`` means to `retry`.
 
-    An adapter without ``@`` means all of its versions that wait for a person. Raises UnknownVersionError.
+    An adapter without ``@`` means all of its versions that wait for a person, or for a Hub that was away. Raises
+    UnknownVersionError.
     """
     if reference == "--all":
-        return [v for v in host.registry.versions() if v.stalled or v.stage is Stage.REJECTED]
+        return [v for v in host.registry.versions() if _stands(v)]
     if reference.startswith("/"):
         for root in host.config.roots:
             path = Path(reference)
@@ -80,7 +81,7 @@ def find(host: Host, reference: str) -> list[AdapterVersion]:
         matching = [one] if one else []
     else:
         known = host.registry.versions(parsed.adapter)
-        matching = [v for v in known if v.stalled or v.stage is Stage.REJECTED]
+        matching = [v for v in known if _stands(v)]
         if not known and not host.registry.channels(parsed.adapter):
             raise UnknownVersionError(f"the registry knows no {reference}", "`adapterd list` shows what it knows")
         return matching
@@ -89,8 +90,18 @@ def find(host: Host, reference: str) -> list[AdapterVersion]:
     return matching
 
 
+def _stands(version: AdapterVersion) -> bool:
+    """Whether a person may mean it: it waits for one, was rejected, or waits for a Hub that was away."""
+    away = version.stage in LIVE and version.reason in ("hub_paused", "hub_unreachable")
+    return version.stalled or version.stage is Stage.REJECTED or away
+
+
 def retry(host: Host, reference: str, actor: str, why: str) -> list[str]:
-    """Set stalled or rejected versions and stalled channels going again, under today's policy; their names."""
+    """Set stalled or rejected versions and stalled channels going again, under today's policy; their names.
+
+    What waits only for a Hub that was away goes at once, too.
+    """
+    host.pace.look_again()
     versions = find(host, reference)
     now = host.clock()
     moved = []

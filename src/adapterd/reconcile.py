@@ -1,6 +1,7 @@
 """claim -> step -> record. What a step raises becomes an outcome here and nowhere else."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +14,17 @@ from adapterd.core.version import (
     Stage,
     Stalled,
     Waiting,
-    backoff,
 )
 from adapterd.log import get_logger
-from adapterd.ports import Claim, Conflict, Denied, LostLease, NotFound, Transient, WorkerDied
+from adapterd.ports import Claim, Conflict, Denied, LostLease, NotFound, RegistryError, Transient, WorkerDied
+from adapterd.steps import waiting
+from adapterd.steps.coalescing import tight
 from adapterd.steps.gates import GATE_END
 from adapterd.steps.host import Host
 from adapterd.steps.publish import publish
 from adapterd.steps.validate import validate
 
 log = get_logger(__name__)
-
-LONGEST_WAIT = 3600.0
-"""No wait is longer, however long the Hub asks for: a due time much further away tells of a clock that jumped."""
 
 CONFLICT_WAIT = 2.0
 """Seconds until a version whose world moved between looking and acting looks again."""
@@ -81,15 +80,20 @@ def turn(
     stopping: Callable[[], bool] = lambda: False,
     working: Callable[[str], None] = lambda _: None,
     grouping: Grouping | None = None,
+    unrecorded: list[Claim] | None = None,
 ) -> AdapterVersion | None:
     """Take one due version through one step and record what came of it; the version, or None where none is due.
 
     While `stopping`, a step that did not come to its end counts for nothing: the version is given back as it was.
     `working` is told which version is in hand. With a `grouping` versions of one base model follow one another.
+    Claims whose outcome the registry could not take down are kept in `unrecorded`, and given back at the next turn.
+    While the Hub's budget is tight, adapters with a final go to it first.
     """
+    _give_back(host, unrecorded)
     base = grouping.preferred if grouping is not None else ""
-    horizon = 2 * longest_wait(host)
-    claim = host.registry.claim(arrow.stage, owner, host.clock(), lease_of(host), horizon, prefer_base=base)
+    finals = arrow.stage is Stage.VALIDATED and tight(host)
+    now, horizon = host.clock(), 2 * longest_wait(host)
+    claim = host.registry.claim(arrow.stage, owner, now, lease_of(host), horizon, prefer_base=base, prefer_final=finals)
     if claim is None:
         return None
     if grouping is not None:
@@ -107,7 +111,19 @@ def turn(
                 _record(host, claim, wait)
     except LostLease:
         log.warning("lease_lost", adapter=claim.version.adapter, step=arrow.name)
+    except (RegistryError, Transient):
+        if unrecorded is not None:
+            unrecorded.append(claim)
+        raise
     return host.registry.version(claim.version.id)
+
+
+def _give_back(host: Host, claims: list[Claim] | None) -> None:
+    """End leases that would otherwise hold up their versions until they run out: the step is taken once more."""
+    while claims:
+        with suppress(LostLease):
+            host.registry.release(claims[-1])
+        claims.pop()
 
 
 def lease_of(host: Host) -> float:
@@ -119,7 +135,7 @@ def lease_of(host: Host) -> float:
 
 def longest_wait(host: Host) -> float:
     """The longest time that anything is ever put off, in seconds."""
-    return max(host.config.schedule.backoff_max, LONGEST_WAIT)
+    return waiting.longest(host.config.schedule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +167,12 @@ def _outcome(host: Host, arrow: Arrow, claim: Claim, jitter: float) -> Outcome |
 
 
 def _transient(host: Host, version: AdapterVersion, error: Transient, jitter: float) -> Outcome | _Failed:
-    schedule, now = host.config.schedule, host.clock()
-    if error.throttled:
-        pause = error.retry_after or schedule.backoff_max
-        return Waiting(now + pause * (1 + jitter / 10), reason("rate_limited", error.message))
-    attempts = version.attempts + 1
-    if attempts >= schedule.attempts:
+    schedule, attempts = host.config.schedule, version.attempts + 1
+    if error.counts and attempts >= schedule.attempts:
         return Stalled(reason("attempts_exhausted", f"failed {attempts} times, the last time: {error.message}"))
-    pause = max(error.retry_after or 0.0, backoff(attempts, schedule.backoff, schedule.backoff_max, jitter))
-    return _Failed(Waiting(now + pause, reason(error.code, error.message, error.hint)))
+    later = waiting.after(error, version.attempts, schedule, host.clock(), jitter)
+    waits = Waiting(later.until, later.reason)
+    return _Failed(waits) if later.counts else waits
 
 
 def _record(host: Host, claim: Claim, outcome: Outcome | _Failed) -> None:

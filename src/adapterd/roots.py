@@ -24,7 +24,7 @@ MAX_TEXT = 32 * 1024 * 1024
 """Text files up to this size are read whole."""
 
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
-_DENIED = (errno.EACCES, errno.EPERM)
+DENIED = (errno.EACCES, errno.EPERM)
 
 
 class SettleError(AdapterdError):
@@ -51,7 +51,7 @@ class Walk:
     folders: tuple[Folder, ...]
     runs: frozenset[str]
     unreadable: tuple[str, ...] = ()
-    """Folders that this user may not list."""
+    """Folders that cannot be listed now: not allowed, or a disk or a server that does not answer."""
 
 
 def inode_of(path: Path) -> tuple[int, int] | None:
@@ -82,30 +82,61 @@ def walk(root: Path, depth: int) -> Walk:
     while stack:
         path, level = stack.pop()
         try:
-            with os.scandir(root / path) as listing:
-                entries = list(listing)
-            children = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            listing = list_folder(root / path)
         except OSError as error:
-            unreadable += [path] if error.errno in _DENIED else []
+            unreadable += [path] if error.errno not in GONE else []
             continue
-        names = {entry.name for entry in entries}
-        traces = any(ad.checkpoint_number(child) is not None for child in children)
-        if ad.CONFIG in names or "training_args.bin" in names or traces:
+        if listing.run:
             runs.add(path)
-        if ad.CONFIG in names or any(map(ad.is_weights, names)) or ad.PICKLE in names:
-            folders.append(Folder(path, _entries_if_readable(root / path, entries)))
+        if listing.part:
+            folders.append(Folder(path, _entries_if_readable(root / path, listing.entries)))
         if level < depth:
             prefix = "" if path == "." else f"{path}/"
-            stack += [(prefix + child, level + 1) for child in children if child != TEMPLATES and _watched(child)]
+            stack += [(prefix + child, level + 1) for child in listing.children]
     return Walk(tuple(sorted(folders, key=lambda f: f.path)), frozenset(runs), tuple(sorted(unreadable)))
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One folder, listed: the folders in it that a walk enters, whether it holds a part of an adapter, or is a run."""
+
+    entries: Sequence["os.DirEntry[str]"]
+    children: tuple[str, ...]
+    part: bool
+    run: bool
+
+
+def list_folder(folder: Path | str) -> Listing:
+    """List one folder. OSError where it cannot be."""
+    with os.scandir(folder) as listing:
+        entries = list(listing)
+    children = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    names = {entry.name for entry in entries}
+    traces = any(ad.checkpoint_number(child) is not None for child in children)
+    return Listing(
+        entries,
+        tuple(child for child in children if child != TEMPLATES and _watched(child)),
+        part=ad.CONFIG in names or any(map(ad.is_weights, names)) or ad.PICKLE in names,
+        run=ad.CONFIG in names or "training_args.bin" in names or traces,
+    )
+
+
+def folder_at(root: Path, path: str) -> Folder | None:
+    """One folder as `walk` gives it; None where it cannot be listed."""
+    try:
+        with os.scandir(root / path) as listing:
+            entries = list(listing)
+    except OSError:
+        return None
+    return Folder(path, _entries_if_readable(root / path, entries))
 
 
 def _watched(child: str) -> bool:
     """Whether a folder of this name is entered: not a hidden one, nor one whose name is no text."""
-    return _is_text(child) and not child.startswith(".") and child != "lost+found"
+    return is_text(child) and not child.startswith(".") and child != "lost+found"
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
     """Whether a name is UTF-8 without control characters: no registry, page or card could show any other."""
     return not any(letter < " " or letter == "\x7f" or "\ud800" <= letter <= "\udfff" for letter in name)
 
@@ -126,12 +157,12 @@ def entries_of(folder: Path) -> tuple[Entry, ...]:
 
 def _entries(folder: Path, listing: Sequence["os.DirEntry[str]"]) -> tuple[Entry, ...]:
     found = []
-    for entry in (entry for entry in listing if _is_text(entry.name)):
+    for entry in (entry for entry in listing if is_text(entry.name)):
         try:
             found.append(_entry(entry.name, entry.stat(follow_symlinks=False)))
             if entry.name == TEMPLATES and entry.is_dir(follow_symlinks=False):
                 with os.scandir(folder / TEMPLATES) as inner:
-                    named = [e for e in inner if _is_text(e.name)]
+                    named = [e for e in inner if is_text(e.name)]
                     found += [_entry(f"{TEMPLATES}/{e.name}", e.stat(follow_symlinks=False)) for e in named]
         except OSError as error:
             if error.errno not in GONE:
@@ -159,7 +190,7 @@ def open_regular(folder: Path, name: str) -> int:
     except OSError as error:
         if error.errno in GONE:
             raise SettleError("source_gone", f"{name} in {folder} vanished") from error
-        if error.errno in _DENIED:
+        if error.errno in DENIED:
             raise SettleError("source_unreadable", f"{name} in {folder} cannot be read: {error.strerror}") from error
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise SettleError("not_regular", f"{name} in {folder} is no regular file") from error
@@ -204,7 +235,10 @@ def look(folder: Path, entries: Sequence[Entry], *, checkpoint: bool, pickles: b
     except ad.BadWeightsError as error:
         return replace(seen, code="bad_weights", fault=str(error))
     signal = _signal(folder, entries, checkpoint=checkpoint)
-    return replace(seen, whole=True, signal=signal, held=_held(folder, entries))
+    marked = not signal.startswith("marker:") and any(each.startswith("marker:") for each in present)
+    newest = max(entry.mtime_ns for entry in ad.sources(entries))
+    early = signal.startswith("state:") and int(signal.rsplit(":", 1)[1]) < newest
+    return replace(seen, whole=True, signal=signal, early=early, marked=marked, held=_held(folder, entries))
 
 
 def _check_pair(folder: Path, entries: Sequence[Entry]) -> None:

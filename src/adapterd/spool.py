@@ -12,13 +12,14 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adapterd.core import adapter as ad
+from adapterd.core import leaks
 from adapterd.core.adapter import Entry
 from adapterd.core.retention import Lying
 from adapterd.roots import GONE, SettleError, entries_of, header_of, open_regular, read_small
@@ -42,9 +43,10 @@ class Snapshot:
 class Spool:
     """Snapshots by adapter and tree. One process writes it."""
 
-    def __init__(self, path: Path) -> None:
-        """Use `path`; nothing is made until `prepare`."""
+    def __init__(self, path: Path, hidden: Sequence[str] = ()) -> None:
+        """Use `path`; nothing is made until `prepare`. Paths below the `hidden` folders never get into a snapshot."""
         self.path = path
+        self._hidden = leaks.paths_of(hidden)
         self.deciding = threading.RLock()
         """Held between asking the registry about a snapshot and what follows from the answer: its row, or its end."""
 
@@ -53,6 +55,8 @@ class Spool:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             shutil.rmtree(self.path / ".incoming", ignore_errors=True)
+            for sidecar in self.path.glob(f"*/*/*/{SIDECAR}"):
+                clear_asides(sidecar)
         except OSError as error:
             raise SettleError("spool_unwritable", f"spool {self.path} cannot be made: {error.strerror}") from error
 
@@ -184,6 +188,9 @@ class Spool:
         except (ValueError, SettleError) as error:
             raise SettleError("bad_config", str(error)) from error
         _check_secrets(payload, files)
+        shortened = self._hide(payload, files)
+        data = read_small(payload, ad.CONFIG, ad.MAX_CONFIG_BYTES)
+        config = ad.parse_config(data)
         repairs: tuple[Mapping[str, Any], ...] = ()
         if config.base and (known := hub_id(config.base)):
             data, repairs = ad.repair_base(data, known)
@@ -194,7 +201,7 @@ class Spool:
         identity = ad.identity_digest(config.fields, {path: digest for path, (digest, _) in files.items()})
         tree = ad.tree_digest(files)
         final = self.folder(adapter, tree)
-        snapshot = Snapshot(final / "payload", tree, identity, dict(files), config, (*converted, *repairs))
+        snapshot = Snapshot(final / "payload", tree, identity, dict(files), config, (*converted, *repairs, *shortened))
         with _writing(self.path):
             if beside is not None:
                 write_file(aside / SIDECAR, json.dumps(beside(snapshot), sort_keys=True).encode())
@@ -205,6 +212,18 @@ class Spool:
             for folder in (final.parent, final.parent.parent, self.path):
                 _sync_folder(folder)
         return snapshot
+
+    def _hide(self, payload: Path, files: dict[str, tuple[str, int]]) -> tuple[Mapping[str, Any], ...]:
+        """Shorten paths of this host in the files that libraries write them into; what was changed."""
+        records: list[Mapping[str, Any]] = []
+        for name in filter(leaks.names_places, list(files)):
+            data, changed = leaks.without_paths((payload / name).read_bytes(), self._hidden, name)
+            if changed:
+                with _writing(self.path):
+                    write_file(payload / name, data)
+                files[name] = (ad.digest_of(data), len(data))
+                records += changed
+        return tuple(records)
 
     def _put(self, aside: Path, final: Path, adapter: str, tree: str) -> None:
         """Rename a copy to its digest; one that is there already stays, unless its bytes are damaged."""
@@ -311,12 +330,24 @@ def _hash(folder: Path, name: str) -> tuple[str, int]:
 
 
 def _check_secrets(payload: Path, files: Mapping[str, tuple[str, int]]) -> None:
-    for name in (name for name, (_, size) in files.items() if size and not ad.is_weights(name)):
+    for name in (name for name, (_, size) in files.items() if size):
         # Mapped, since a tokenizer may be large; the copy is ours, so nobody cuts it short meanwhile.
-        with (payload / name).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            kind = ad.secret_in(data)
+        with (
+            (payload / name).open("rb") as file,
+            mmap.mmap(file.fileno(), _texts(payload, name), access=mmap.ACCESS_READ) as data,
+        ):
+            kind = leaks.secret_in(data)
         if kind:
             raise SettleError("leaks_secret", f"{name} holds {kind}")
+
+
+def _texts(payload: Path, name: str) -> int:
+    """How many bytes of a file are text: all, but of weights only the header, which anybody may have written into."""
+    size = (payload / name).stat().st_size
+    if not ad.is_weights(name):
+        return size
+    with (payload / name).open("rb") as file:
+        return min(size, 8 + int.from_bytes(file.read(8), "little"))
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -337,6 +368,13 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     finally:
         aside.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def clear_asides(path: Path) -> None:
+    """Remove what a process that died in `replace_file` left beside a file; its caller is the file's one writer."""
+    for aside in path.parent.glob(f".{path.name}.{'[0-9a-f]' * 8}"):
+        with suppress(OSError):
+            aside.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

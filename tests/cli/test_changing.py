@@ -40,6 +40,7 @@ def asked(host: Path) -> Iterator[list[Request]]:
         "retry": remember({"retried": ["acme/support@id:3333"]}),
         "waive": remember({"waived": "acme/support@id:2222"}),
         "adopt": remember({"commit": "d" * 40}),
+        "rebind": remember({"was": "/old", "directories": 3}),
     }
     with ControlServer(host.parent / "run" / "control.sock", handlers):
         yield requests
@@ -77,6 +78,39 @@ def test_a_waiver_goes_to_the_daemon(host: Path, asked: list[Request], whole: Pa
         ("waive", {"code": "no_effect", "reference": "acme/support@id:22222222"}, "meant so"),
         ("waive", {"code": "no_effect", "reference": str(whole)}, "meant so"),
     ]
+
+
+def test_a_series_is_bound_to_another_root(host: Path, asked: list[Request], tmp_path: Path) -> None:
+    """The daemon is asked, with the root's absolute path."""
+    said = run(host, "rebind", "acme/support", f"{tmp_path}/train", "--reason", "a new disk")
+    assert f"acme/support is bound to {tmp_path}/train now, was /old; 3 directories carried over" in said
+    assert [(r.do, dict(r.arguments), r.reason) for r in asked] == [
+        ("rebind", {"adapter": "acme/support", "root": f"{tmp_path}/train"}, "a new disk")
+    ]
+
+
+def test_a_series_is_bound_anew_without_a_daemon(host: Path, tmp_path: Path) -> None:
+    """Binding and sightings follow the configuration's new path, and the audit log has it; a second time says so."""
+    host.write_text(host.read_text().replace(f"{tmp_path}/train", f"{tmp_path}/moved"))
+    assert "carried over" in run(host, "rebind", "acme/support", f"{tmp_path}/moved")
+    assert "bound to" in run(host, "rebind", "acme/support", f"{tmp_path}/moved")
+    with open_reader(tmp_path / "state" / "registry.db") as registry:
+        assert [a.root for a in registry.adapters()] == [f"{tmp_path}/moved"]
+        assert {s.root for v in registry.versions() for s in registry.sightings(v.id)} == {f"{tmp_path}/moved"}
+        assert "odd" in {seen.path for seen in registry.observations(f"{tmp_path}/moved")}
+    first = json.loads((tmp_path / "state" / "audit.jsonl").read_text().splitlines()[0])
+    assert (first["do"], first["outcome"]) == ("rebind", "done")
+
+
+@pytest.mark.parametrize(
+    ("adapter", "root", "text", "exit_code"),
+    [("acme/other", "train", "the registry knows no acme/other", 5), ("acme/support", "x", "no configured root", 2)],
+)
+def test_what_cannot_be_bound_says_why(host: Path, adapter: str, root: str, text: str, exit_code: int) -> None:
+    """A series that is not known, or a root that is not configured."""
+    with pytest.raises(AdapterdError, match=text) as caught:
+        run(host, "rebind", adapter, str(host.parent / root))
+    assert (code_of(caught.value), bool(caught.value.hint)) == (exit_code, True)
 
 
 def test_a_waiver_without_a_daemon_is_recorded_here(host: Path) -> None:

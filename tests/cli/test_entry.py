@@ -15,6 +15,7 @@ import pytest
 
 from adapterd.cli import entry
 from adapterd.cli.exits import MEANING, Exit, code_of
+from adapterd.cli.interrupting import ending
 from adapterd.core.errors import AdapterdError
 from adapterd.ports import Conflict, Denied, DeviceBusy, NotFound, RegistryError, Transient, WorkerDied
 
@@ -251,3 +252,35 @@ def test_ctrl_c_is_130_without_a_traceback(shell: dict[str, str]) -> None:
             _, said = waiting.communicate(timeout=20)
     assert waiting.returncode == 130
     assert "Traceback" not in said
+
+
+HELD = """
+import os, signal, threading
+from adapterd.cli.interrupting import ending
+lock = threading.Lock()
+with ending(lambda: os._exit(130), 0.2):
+    try:
+        print("ready", flush=True)
+        signal.pause()
+    finally:
+        lock.acquire()
+        lock.acquire()
+"""
+
+
+def test_ctrl_c_ends_a_verb_whose_library_waits_for_itself() -> None:
+    """An interrupt may leave a lock held on which the way out waits: the process ends all the same."""
+    with subprocess.Popen([sys.executable, "-c", HELD], stdout=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stdout is not None
+        waiting.stdout.readline()
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(20) == 130
+
+
+def test_ctrl_c_is_an_exception_where_nothing_waits() -> None:
+    """A verb cleans up after itself, and the handlers are then what they were."""
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM)
+    with pytest.raises(KeyboardInterrupt), ending(lambda: pytest.fail("left"), 5.0):
+        signal.raise_signal(signal.SIGINT)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM)) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -112,6 +112,33 @@ def test_status_says_when_what_waits_goes_on(host: Path) -> None:
     assert "until 20" in history
 
 
+def test_status_and_show_say_when_the_next_push_comes_and_why(host: Path) -> None:
+    """The moment, the numbers of what it waits for, what the Hub still allows, and what is paused."""
+    later = time.time() + 3600
+    numbers = "0 of 1000 requests are left in the Hub's window"
+    with open_registry(host.parent / "state" / "registry.db", clock=lambda: 0.0) as registry:
+        version = registry.find("acme/support", identity="3" * 12)
+        assert version is not None
+        registry.retry(version.id, 0.0, "ada")
+        claim = registry.claim(Stage.STAGED, "test", later, 60.0, 7200.0)
+        assert claim is not None
+        registry.advance(claim, Stage.VALIDATED, 0.0)
+        claim = registry.claim(Stage.VALIDATED, "test", later, 60.0, 7200.0)
+        assert claim is not None
+        registry.wait(claim, later, reason("budget_spent", numbers), 0.0, failed=False)
+    paused = [{"action": "commit", "until": later, "state": "open", "message": "a quota of commits"}]
+    hub = {"requests": {"left": 12, "limit": 600}, "paused": paused}
+    with ControlServer(host.parent / "run" / "control.sock", {"status": lambda _: {"health": {"hub": hub}}}):
+        said = run("status")
+    assert re.search(rf"next push at \d{{4}}-\d\d-\d\dT[0-9:]{{8}}\S+: {numbers}", said)
+    assert "Hub: 12 requests left of 600 in five minutes" in said
+    assert "paused, commit, tried again in" in said
+    assert "a quota of commits" in said
+    assert parsed("status")["next_push"]["message"] == numbers
+    assert re.search(rf"next push at \S+: {numbers}", run("show", "acme/support@id:33333333"))
+    assert parsed("show", "acme/support@id:33333333")["next_push"]["reason"] == "budget_spent"
+
+
 def test_list_counts_what_was_rejected() -> None:
     """The column stands beside the stalled ones."""
     header, row = run("list").splitlines()

@@ -21,7 +21,7 @@ from adapterd.core.expected import own_fingerprint
 from adapterd.fingerprints import fingerprint
 from adapterd.hub.client import HubClient
 from adapterd.hub.server import Account, start
-from adapterd.ports import Denied, NotFound
+from adapterd.ports import Denied, NotFound, Transient
 
 if TYPE_CHECKING:
     from cli.conftest import Type
@@ -168,6 +168,40 @@ def test_the_embedded_hub_serves_until_it_is_told_to_stop(shell: dict[str, str],
         finally:
             serving.send_signal(signal.SIGTERM)
         assert serving.wait(20) == 0
+
+
+def test_the_embedded_hub_misbehaves_by_a_file_that_may_change(shell: dict[str, str], tmp_path: Path) -> None:
+    """The plan counts from the first request, a change of it from the next, and what becomes of it is said."""
+    plan = tmp_path / "faults.yaml"
+    plan.write_text("rules:\n  - {fault: error, status: 502, on: whoami}\n")
+    command = [sys.executable, "-m", "adapterd", "hub", "serve", "--port", "0", "--data", str(tmp_path / "hub")]
+    serving = subprocess.Popen(
+        [*command, "--faults", str(plan)], env=shell, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with serving:
+        assert serving.stdout is not None
+        try:
+            _, _, endpoint, _, token = serving.stdout.readline().split()
+            client = HubClient(endpoint, token, xet=False, ca_file=None, proxy=None, deadline=10.0)
+            with pytest.raises(Transient, match="502"):
+                client.whoami()
+            plan.write_text("rules: []\n")
+            assert client.whoami() == "adapterd"
+            client.close()
+        finally:
+            serving.send_signal(signal.SIGTERM)
+        _, said = serving.communicate(timeout=20)
+    assert (serving.returncode, said) == (0, "faults.yaml: 0 rules in force\n")
+
+
+def test_a_plan_of_faults_that_is_wrong_ends_the_start(tmp_path: Path) -> None:
+    """It is misuse of the command line, with what is wrong and where."""
+    plan = tmp_path / "faults.yaml"
+    plan.write_text("rules:\n  - {fault: hnag}\n")
+    words = ["hub", "serve", "--data", str(tmp_path / "hub"), "--faults", str(plan)]
+    with pytest.raises(UsageFaultError, match=r"--faults: faults\.yaml, rule 1: fault is 'hnag'.*\nTry: hang\?"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    assert not (tmp_path / "hub").exists()
 
 
 def test_a_port_that_is_taken_is_told(adapterd: "Type", tmp_path: Path) -> None:

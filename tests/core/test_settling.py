@@ -84,6 +84,21 @@ def test_an_old_state_file_vouches_for_nothing_new(between: tuple[Look, ...]) ->
     assert seen(*looks, (last, overwritten), (last + 5.0, overwritten)) == Finished()
 
 
+def test_a_state_file_that_was_not_written_last_vouches_for_nothing() -> None:
+    """It is older than a file that it lies beside: that may have come since, and more may come."""
+    at = Look("a", whole=True, checkpoint=True, signal=STATE, present=frozenset({STATE}), early=True)
+    assert waits("quiet_time", seen((0.0, at), (4.0, at)))
+    assert seen((0.0, at), (5.0, at)) == Finished()
+
+
+def test_a_marker_for_other_files_is_a_promise_of_one_for_these() -> None:
+    """Whoever puts one there says when it is done: it is waited for while the patience lasts, whatever else vouches."""
+    at = Look("a", whole=True, checkpoint=True, signal=STATE, present=frozenset({MARKER, STATE}), marked=True)
+    assert waits("marker_outdated", seen((0.0, at), (119.0, at)))
+    assert seen((0.0, at), (120.0, at)) == Finished()
+    assert seen((0.0, at), (50.0, look("a", MARKER, checkpoint=True))) == Finished()
+
+
 def test_a_state_file_that_was_written_again_vouches() -> None:
     """The new pair's own state file ends the wait at once."""
     old, new = look("b", STATE, checkpoint=True), look("b", "state:9:9", checkpoint=True)

@@ -127,6 +127,14 @@ def test_what_a_gate_leaves_behind_is_killed(ask: Ask) -> None:
     eventually(lambda: gone(answer.metrics["pid"]))
 
 
+def test_what_left_the_gates_process_group_is_killed_too(ask: Ask) -> None:
+    """A grandchild in a session of its own would hold memory of a GPU long after the answer."""
+    answer = ask(
+        "child = subprocess.Popen(['sleep', '600'], start_new_session=True); print(json.dumps({'pid': child.pid}))"
+    )
+    eventually(lambda: gone(answer.metrics["pid"]))
+
+
 def test_a_gate_dies_with_the_daemon(snapshot: Path, tmp_path: Path) -> None:
     """However that ends: no gate runs on for nobody."""
     pid = tmp_path / "pid"

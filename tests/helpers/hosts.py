@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from adapterd.compose import terms_of
 from adapterd.config import Config, parse
 from adapterd.hub.client import HubClient
+from adapterd.pace import Pace
 from adapterd.ports import Hub, ProbeRequest, ProbeResult, Registry
 from adapterd.registry import open_registry, prepare
 from adapterd.spool import Spool
@@ -17,6 +19,8 @@ from adapterd.worker.gates import GateRunner
 TOKEN = "hf_" + "t" * 34
 NAMESPACE = "acme"
 BASE = "acme/tiny-base"
+PLENTY = "budget: {requests: 1000000, commits: 100000}"
+"""Part of the section `hub` for tests that publish more than a host on the real Hub may."""
 
 
 @dataclass
@@ -64,7 +68,7 @@ class GivenValidator:
 def config_text(tmp: Path, endpoint: str, **extra: str) -> str:
     """A configuration over folders of a test; `extra` adds or replaces top-level sections as YAML text."""
     sections = {
-        "hub": f"{{endpoint: '{endpoint}', namespace: {NAMESPACE}}}",
+        "hub": f"{{endpoint: '{endpoint}', namespace: {NAMESPACE}, {PLENTY}}}",
         "roots": f"[{{path: {tmp}/train, checkpoints: all}}]",
         "base_models": f"[{{id: {BASE}, path: {tmp}/base}}]",
         "settle": "{quiet: 5s}",
@@ -96,9 +100,12 @@ class World:
         for name in ("train", "base", "state"):
             (self.tmp / name).mkdir(parents=True, exist_ok=True)
         (self.tmp / "base" / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
-        self.client = HubClient(self.endpoint, self.token, xet=False, ca_file=None, proxy=None, deadline=30.0)
+        self.client = self._client(self.token)
         self.path = self.tmp / "state" / "registry.db"
         self.reopen()
+
+    def _client(self, token: str | None) -> HubClient:
+        return HubClient(self.endpoint, token, xet=False, ca_file=None, proxy=None, deadline=30.0)
 
     @property
     def config(self) -> Config:
@@ -112,8 +119,11 @@ class World:
         prepare(self.path)
         self.registry = open_registry(self.path, clock=self.clock)
         self.registry.reclaim(self.publisher)
+        config = self.config
+        self.pace = Pace(terms_of(config), self.clock, self.clock, lambda: 0.5)
+        self.client.pace = self.pace
         self.host = Host(
-            config=self.config,
+            config=config,
             registry=self.wrap_registry(self.registry),
             hub=lambda: self.wrap_hub(self.client),
             validator=self.validator,
@@ -125,6 +135,7 @@ class World:
             monotonic=self.clock,
             user="trainer",
             index=self.tmp / "state" / "index.json",
+            pace=self.pace,
         )
         self.host.spool.prepare()
 
@@ -142,5 +153,6 @@ class World:
 
     def with_token(self, token: str | None) -> None:
         """Go on with another token."""
-        self.client = HubClient(self.endpoint, token, xet=False, ca_file=None, proxy=None, deadline=30.0)
+        self.client = self._client(token)
+        self.client.pace = self.pace
         self.host = replace(self.host, hub=lambda: self.wrap_hub(self.client))

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from adapterd.hub.server import RunningHub
 from adapterd.ports import RegistryError
 from adapterd.registry import open_reader
-from helpers.hosts import NAMESPACE, TOKEN, config_text
+from helpers.hosts import NAMESPACE, PLENTY, TOKEN, config_text
 
 PATIENCE = 40.0
 """Seconds after which a test gives up on a process."""
@@ -27,12 +27,18 @@ def until(condition: Callable[[], object], what: str, patience: float = PATIENCE
         signal.sigtimedwait([], 0.05)  # lets the other process work for a moment
 
 
+class Served(Protocol):
+    """A Hub, in a thread or as a process."""
+
+    endpoint: str
+
+
 @dataclass
 class Site:
     """A training host: its folders, its configuration, its daemon."""
 
     tmp: Path
-    hub: RunningHub
+    hub: Served
 
     def __post_init__(self) -> None:
         """Make folders, token and a configuration."""
@@ -55,7 +61,7 @@ class Site:
 
     def configure(self, **extra: str) -> None:
         """Write the configuration; `extra` replaces sections."""
-        hub = f"{{endpoint: '{self.hub.endpoint}', namespace: {NAMESPACE}, token_file: {self.tmp}/token}}"
+        hub = f"{{endpoint: '{self.hub.endpoint}', namespace: {NAMESPACE}, token_file: {self.tmp}/token, {PLENTY}}}"
         sections = {"hub": hub, "settle": "{quiet: 300ms}", "schedule": "{scan: 1s}", **extra}
         self.config.write_text(config_text(self.tmp, self.hub.endpoint, **sections))
 
@@ -94,10 +100,10 @@ class Site:
 class Daemon:
     """A running `adapterd watch`."""
 
-    def __init__(self, site: Site, *words: str) -> None:
+    def __init__(self, site: Site, *words: str, log: str = "daemon.log") -> None:
         """Start it; its log goes to a file."""
         self.site = site
-        self.log = site.tmp / "daemon.log"
+        self.log = site.tmp / log
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 site.command("watch", "--config", str(site.config), *words), env=site.environ(), stdout=out, stderr=out

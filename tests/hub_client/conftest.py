@@ -36,7 +36,7 @@ class Answer:
     """What to answer, and how.
 
     Attributes:
-        fault: ``reset`` after the body, ``silence`` or ``trickle`` instead of it.
+        fault: ``reset`` after the body, ``silence`` or ``trickle`` instead of it; ``page`` is not of a Hub.
         length: the length that is promised, where it is not the body's.
     """
 
@@ -91,7 +91,7 @@ class FaultServer:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
-    def give(self, handler: BaseHTTPRequestHandler, answer: Answer) -> None:
+    def give(self, handler: BaseHTTPRequestHandler, answer: Answer) -> None:  # noqa: C901 - one fault after another
         """Send an answer, or what is left of it after the fault."""
         if answer.fault == "silence":
             self._over.wait()
@@ -101,6 +101,8 @@ class FaultServer:
             self._reset(handler)
             return
         handler.send_response(answer.status)
+        if "/resolve/" in handler.path and answer.status < 400 and answer.fault != "page":
+            handler.send_header("X-Repo-Commit", "1" * 40)  # as every Hub does
         for name, value in answer.headers.items():
             handler.send_header(name, value)
         if not {"content-length", "Content-Length"} & answer.headers.keys():

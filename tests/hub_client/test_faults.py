@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from adapterd.core.breaker import Rule
 from adapterd.core.errors import AdapterdError
 from adapterd.hub.server import RunningHub
+from adapterd.pace import Pace, Terms
 from adapterd.ports import AddBytes, AddFile, Conflict, Denied, NotFound, Transient
 
 if TYPE_CHECKING:
@@ -259,3 +261,50 @@ def test_pages_after_the_wanted_commit_are_never_asked_for(faults: "FaultServer"
     log = connect(faults.endpoint).log("acme/x", "versions", until="11")
     assert [commit.id for commit in log] == ["00", "01", "02", "10"]
     assert len(faults.asked) == 2
+
+
+def test_the_client_tells_its_pace_of_every_request_and_of_what_the_hub_says(
+    faults: "FaultServer", connect: "Connect"
+) -> None:
+    """Requests are counted, the window that an answer names is known, and once it is empty none is sent."""
+    client = connect(faults.endpoint)
+    client.pace = pace = Pace()
+    faults.always(body=b'{"branches": [], "tags": [], "converts": []}', headers={"RateLimit": '"api";r=1;t=55'})
+    client.refs("acme/x")
+    assert pace.document()["requests"] == {"left": 1, "limit": 600}
+    assert pace.document()["windows"]["api"]["left"] == 1
+    faults.always(429, headers={"RateLimit": '"api";r=0;t=55'})
+    with pytest.raises(Transient) as caught:
+        client.refs("acme/x")
+    assert (caught.value.counts, caught.value.code) == (False, "rate_limited")
+    assert 55.0 <= (caught.value.retry_after or 0.0) <= 57.1
+    with pytest.raises(Transient, match="0 requests are left in the Hub's window"):
+        client.tree("acme/x", "main")
+    assert len(faults.asked) == 2
+
+
+def test_a_refusal_is_an_answer_and_closes_what_was_open(faults: "FaultServer", connect: "Connect") -> None:
+    """Whoever says no is there."""
+    client = connect(faults.endpoint)
+    client.pace = pace = Pace(Terms(rule=Rule(first=0.01, longest=0.01)))
+    faults.always(503)
+    for _ in range(3):
+        with pytest.raises(Transient):
+            client.refs("acme/x")
+    assert [each["action"] for each in pace.document()["paused"]] == ["", "refs"]
+    pace.look_again()
+    faults.always(403)
+    with pytest.raises(Denied):
+        client.refs("acme/x")
+    assert pace.document()["paused"] == []
+
+
+@pytest.mark.parametrize("headers", [{"RateLimit": '"api";r=0;t=99999999'}, {"Retry-After": "99999999"}])
+def test_no_hub_shuts_itself_for_years(faults: "FaultServer", connect: "Connect", headers: dict[str, str]) -> None:
+    """However long it says, an hour later it is asked again."""
+    client = connect(faults.endpoint)
+    client.pace = Pace()
+    faults.always(429, headers=headers)
+    with pytest.raises(Transient) as caught:
+        client.refs("acme/x")
+    assert 3600.0 <= (caught.value.retry_after or 0.0) + 1.0 <= 3604.0

@@ -124,6 +124,16 @@ def test_a_commit_on_a_moved_head_is_a_conflict(client: HubClient, repo: str) ->
     assert client.refs(repo).branches["main"] == moved
 
 
+def test_a_gitignore_in_the_repo_leaves_nothing_out(client: HubClient, repo: str, tmp_path: Path) -> None:
+    """What was chosen by name is committed, large files and small ones; the library would leave them out unsaid."""
+    (tmp_path / "w.safetensors").write_bytes(f"{repo} ignored".encode() * 100)
+    head = client.refs(repo).branches["main"]
+    head = client.commit(repo, "main", head, [AddBytes(".gitignore", b"*.safetensors\n*.json\n")], "by hand")
+    large = AddFile("w.safetensors", str(tmp_path / "w.safetensors"))
+    made = client.commit(repo, "main", head, [large, AddBytes("adapter_config.json", b"{}")], "v1")
+    assert {"w.safetensors", "adapter_config.json"} <= set(client.tree(repo, made))
+
+
 def test_an_unchanged_commit_returns_the_head(client: HubClient, repo: str) -> None:
     """Without a change nothing is posted, and the returned id is the head's, whatever the parent."""
     head = client.refs(repo).branches["main"]

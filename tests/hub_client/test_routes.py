@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adapterd.core.errors import AdapterdError
-from adapterd.ports import Transient
+from adapterd.hub.server import RunningHub
+from adapterd.ports import AddFile, Transient
 
 if TYPE_CHECKING:
     from hub_client.conftest import Answer, Asked, Connect, FaultServer
@@ -151,3 +152,49 @@ def test_a_private_certificate_is_trusted_where_it_is_named(connect: "Connect", 
         finally:
             hub.shutdown()
             thread.join()
+
+
+def test_large_files_go_to_a_store_without_the_token(
+    faults: "FaultServer", server: RunningHub, connect: "Connect", repo: str, tmp_path: Path
+) -> None:
+    """The addresses that the Hub names for an upload may be those of another host."""
+    store = f"http://localhost:{faults.endpoint.rpartition(':')[2]}"
+    (tmp_path / "a.safetensors").write_bytes(b"of this test" * 9)
+
+    def hub(asked: "Asked") -> "Answer":
+        if asked.method == "PUT":
+            return faults.answer(body=b"")
+        answer = faults.forward(server.endpoint, asked)
+        if not asked.path.endswith("/objects/batch"):
+            return answer
+        body = json.loads(answer.body)
+        for item in body["objects"]:
+            item["actions"] = {name: {"href": f"{store}/{name}"} for name in ("upload", "verify")}
+        return faults.answer(body=json.dumps(body).encode())
+
+    faults.script = hub
+    client = connect(faults.endpoint)
+    head = client.refs(repo).branches["main"]
+    with pytest.raises(AdapterdError):  # the Hub never got the bytes
+        client.commit(repo, "main", head, [AddFile("a.safetensors", str(tmp_path / "a.safetensors"))], "v1")
+    sent = {asked.path: "authorization" in asked.headers for asked in faults.asked}
+    assert (sent["/upload"], sent["/verify"]) == (False, False)
+    assert sent[f"/{repo}.git/info/lfs/objects/batch"]
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_an_upload_that_is_sent_elsewhere_is_transient(
+    faults: "FaultServer", server: RunningHub, connect: "Connect", repo: str, tmp_path: Path, status: int
+) -> None:
+    """A file's content is read once, so that nothing could be sent there; the next attempt gets a new address."""
+    (tmp_path / "a.safetensors").write_bytes(b"of another test" * 9)
+    faults.script = lambda asked: (
+        faults.answer(status, b"", {"Location": f"{faults.endpoint}/there"})
+        if asked.method == "PUT"
+        else faults.forward(server.endpoint, asked)
+    )
+    client = connect(faults.endpoint)
+    head = client.refs(repo).branches["main"]
+    with pytest.raises(Transient, match=rf"the upload to 127\.0\.0\.1 is sent elsewhere \({status}\)"):
+        client.commit(repo, "main", head, [AddFile("a.safetensors", str(tmp_path / "a.safetensors"))], "v1")
+    assert "/there" not in {asked.path for asked in faults.asked}

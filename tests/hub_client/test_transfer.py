@@ -1,5 +1,6 @@
 """Reading and downloading one file: whole or not at all, resumed where it broke."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,3 +117,64 @@ def test_a_short_answer_is_no_file(faults: "FaultServer", connect: "Connect") ->
     faults.always(body=b"half", length=8, fault="reset")
     with pytest.raises(Transient, match="the connection broke"):
         connect(faults.endpoint).read("acme/x", "main", "a.json")
+
+
+def test_a_page_that_stands_in_for_a_file_is_no_file(faults: "FaultServer", connect: "Connect", tmp_path: Path) -> None:
+    """A proxy may answer 200 with a page of its own; every Hub names the commit that a file comes from."""
+    faults.always(body=b"<html>Please sign in</html>", fault="page")
+    with pytest.raises(
+        Transient, match=r"the answer is not a Hub's: it names no commit\nTry: check that hub\.endpoint"
+    ):
+        connect(faults.endpoint).read("acme/x", "main", "README.md")
+    with pytest.raises(Transient, match="it names no commit"):
+        fetch(faults, connect, tmp_path / "w")
+    assert list(tmp_path.iterdir()) == []
+
+
+BLOB = "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"
+"""The id in git of a file that holds "hello"."""
+
+
+@pytest.mark.parametrize(
+    ("etag", "good"),
+    [
+        (f'"{BLOB}"', True),
+        (f'W/"{BLOB}"', True),
+        ('"aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d"', True),
+        (f'"{hashlib.sha256(b"hello").hexdigest()}"', True),
+        ('"5d41402abc4b2a76b9719d911017c592"', True),
+        ('"0123"', True),
+        ("", True),
+        (f'"{"0" * 40}"', False),
+        (f'"{"0" * 64}"', False),
+    ],
+    ids=["blob", "weak", "sha1", "sha256", "md5", "other", "none", "not-blob", "not-sha256"],
+)
+def test_a_read_file_is_held_against_its_etag(
+    faults: "FaultServer", connect: "Connect", etag: str, *, good: bool
+) -> None:
+    """Bytes that were altered on the way are read again; an etag of another kind says nothing."""
+    faults.always(body=b"hello", headers={"ETag": etag} if etag else {})
+    client = connect(faults.endpoint)
+    if good:
+        assert client.read("acme/x", "main", "README.md") == b"hello"
+        return
+    with pytest.raises(Transient, match="other bytes arrived than its etag names"):
+        client.read("acme/x", "main", "README.md")
+
+
+def test_the_etag_of_another_host_says_nothing(faults: "FaultServer", connect: "Connect") -> None:
+    """A store names what it keeps in its own way; what the Hub itself said counts."""
+    elsewhere = f"http://localhost:{faults.endpoint.rpartition(':')[2]}/store"
+    linked = {"Location": elsewhere, "X-Linked-Etag": f'"{hashlib.sha256(b"hello").hexdigest()}"'}
+    body = b"hello"
+    faults.script = lambda asked: (
+        faults.answer(body=body, headers={"ETag": f'"{"0" * 64}"'})
+        if asked.path == "/store"
+        else faults.answer(302, b"", linked)
+    )
+    client = connect(faults.endpoint)
+    assert client.read("acme/x", "main", "README.md") == b"hello"
+    body = b"jello"
+    with pytest.raises(Transient, match="other bytes"):
+        client.read("acme/x", "main", "README.md")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 HUB_EFFECTS = ("create_repo", "create_branch", "commit", "create_tag")
 REGISTRY_EFFECTS = ("claim", "plan", "extend", "advance", "adopt", "wait", "stall", "save_repo", "save_channel")
@@ -10,6 +10,14 @@ REGISTRY_EFFECTS = ("claim", "plan", "extend", "advance", "adopt", "wait", "stal
 
 class Crash(BaseException):
     """The process is gone; nothing of ours may catch this."""
+
+
+class Places(Protocol):
+    """Is told of each place before and after a side effect, and may end the process there."""
+
+    def pass_by(self, place: str) -> None:
+        """Be at one more place."""
+        ...
 
 
 @dataclass
@@ -31,7 +39,7 @@ class Fuse:
 class Mortal:
     """Any port, whose side effects burn a fuse."""
 
-    def __init__(self, port: object, effects: tuple[str, ...], fuse: Fuse) -> None:
+    def __init__(self, port: object, effects: tuple[str, ...], fuse: Places) -> None:
         """Stand in for `port`."""
         self._port = port
         self._effects = effects

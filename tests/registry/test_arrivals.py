@@ -43,6 +43,18 @@ def test_inode_without_baseline(registry: Registry) -> None:
     assert registry.root_inode("/train") == (True, (7, 9))
 
 
+def test_every_directory_that_a_root_was_is_known(registry: Registry) -> None:
+    """Each that was its baseline's or was seen since; one that is only counted does not become the present one."""
+    assert not registry.knows_directory("/train", (7, 8))
+    registry.baseline("/train", (7, 8), [])
+    registry.set_root_inode("/train", (7, 9))
+    registry.know_directory("/train", (7, 10))
+    registry.know_directory("/train", (7, 10))
+    assert registry.root_inode("/train") == (True, (7, 9))
+    assert [registry.knows_directory("/train", (7, n)) for n in (8, 9, 10, 11)] == [True, True, True, False]
+    assert not registry.knows_directory("/other", (7, 8))
+
+
 def test_observation_overwrites_itself(registry: Registry, trainer: "Trainer") -> None:
     """An observation takes the place of the earlier one of its directory, field by field."""
     registry.observe([trainer.observation(), trainer.observation("other")])

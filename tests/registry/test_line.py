@@ -68,6 +68,16 @@ def test_a_preferred_base_keeps_the_order_within_an_adapter(registry: Registry, 
     assert [c.version.intake for c in claims if c] == [2, 3, 1]
 
 
+def test_adapters_with_a_final_go_first_where_that_is_asked_for(registry: Registry, trainer: "Trainer") -> None:
+    """Its older checkpoints go before it: the order within an adapter stays; without a final, the oldest is next."""
+    for adapter, final in (("a", False), ("b", False), ("a", False), ("b", True)):
+        trainer.staged(registry, adapter=f"acme/{adapter}", final=final)
+    claims = [
+        registry.claim(Stage.STAGED, f"lane-{n}", trainer.now, LEASE, HORIZON, prefer_final=True) for n in range(4)
+    ]
+    assert [c.version.intake for c in claims if c] == [2, 4, 1, 3]
+
+
 def test_histories_are_found_by_what_is_in_them(registry: Registry, trainer: "Trainer") -> None:
     """Which versions have a line of one kind."""
     first, second = trainer.staged(registry), trainer.staged(registry)

@@ -208,11 +208,16 @@ def test_sidecars_are_found_again(freeze: Freeze, spool: Spool, source: Path) ->
 
 
 def test_prepare_clears_what_a_crash_left(spool: Spool, freeze: Freeze, source: Path) -> None:
-    """Half a copy goes at the start; whole snapshots stay; the folder is private."""
+    """Half a copy goes at the start, half a sidecar too; whole snapshots stay; the folder is private."""
     frozen = freeze(source)
     (spool.path / ".incoming" / "half" / "payload").mkdir(parents=True)
+    spool.write_sidecar(ADAPTER, frozen.tree, {"adapter": ADAPTER})
+    half = frozen.payload.with_name(".sidecar.json.0a1b2c3d")
+    half.write_text("{")
     spool.prepare()
     assert leftovers(spool) == []
+    assert not half.exists()
+    assert [sidecar for _, _, sidecar in spool.sidecars()] == [{"adapter": ADAPTER}]
     assert spool.snapshot(ADAPTER, frozen.tree).tree == frozen.tree
     assert stat.S_IMODE(spool.path.stat().st_mode) == 0o700
 

@@ -185,3 +185,15 @@ def test_what_is_not_there_is_404(ask: Any) -> None:  # noqa: ANN401 - the brows
     assert ask("/adapters/acme/none").status == 404
     assert ask("/adapters/acme").status == 404
     assert ask("/favicon.ico").body == "there is no such page; begin at /\n"
+
+
+def test_it_says_when_the_next_push_comes_and_what_is_paused(ask: Any, host: Any, health: Any) -> None:  # noqa: ANN401 - fixtures
+    """With the reason, the requests that are left, and until when."""
+    host.waiting(NOW + 600)
+    health.hub = lambda: {
+        "requests": {"left": 12, "limit": 600},
+        "paused": [{"action": "commit", "until": NOW + 60, "state": "open", "message": "a quota of commits"}],
+    }
+    page = ask("/").body
+    for said in ("next push at ", ": used up", "12 of 600 requests left", "a quota of commits", "hub_paused"):
+        assert said in page

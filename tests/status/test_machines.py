@@ -123,3 +123,35 @@ def test_head_answers_without_a_body(ask: Any) -> None:  # noqa: ANN401 - the br
     for path in ("/", "/status.json", "/healthz", "/readyz", "/metrics"):
         answer = ask(path, "HEAD")
         assert (answer.status, answer.body) == (200, ""), path
+
+
+HUB = {
+    "requests": {"left": 12, "limit": 600},
+    "paused": [{"action": "commit", "until": NOW + 60, "state": "open", "message": "a quota"}],
+}
+
+
+def test_programs_are_told_what_the_hub_allows_and_when_the_next_push_comes(
+    ask: Any,  # noqa: ANN401 - fixtures
+    host: Any,  # noqa: ANN401 - fixtures
+    health: Health,
+) -> None:
+    """In the metrics and in the JSON: requests left, open breakers, and the moment with its reason."""
+    host.waiting(NOW + 600)
+    health.hub = lambda: HUB
+    found = samples(ask("/metrics").body)
+    assert found["adapterd_hub_requests_left", ""] == 12
+    assert found["adapterd_hub_requests_limit", ""] == 600
+    assert (found["adapterd_hub_paused", "all"], found["adapterd_hub_paused", "commit"]) == (0, 1)
+    assert found["adapterd_next_push_timestamp_seconds", ""] == NOW + 600
+    document = json.loads(ask("/status.json").body)
+    push = document["next_push"]
+    assert (push["at"], push["reason"], push["message"], push["behind"]) == (NOW + 600, "rate_limited", "used up", 0)
+    assert document["daemon"]["hub"]["paused"][0]["action"] == "commit"
+
+
+def test_where_nothing_is_to_be_pushed_no_moment_is_named(ask: Any, host: Any) -> None:  # noqa: ANN401 - fixtures
+    """A published or stalled version does not wait for the Hub."""
+    host.published()
+    assert ("adapterd_next_push_timestamp_seconds", "") not in samples(ask("/metrics").body)
+    assert json.loads(ask("/status.json").body)["next_push"] is None

@@ -34,11 +34,11 @@ class Faulty:
             raise ZeroDivisionError
         return self.__getattr__("intake")(draft, at)
 
-    def observations(self, root: str | None = None) -> list[Observation]:
+    def observations(self, root: str | None = None, **chosen: object) -> list[Observation]:
         """Fail at the one root."""
         if root is not None and root == self._root:
             raise ZeroDivisionError
-        found: list[Observation] = self.__getattr__("observations")(root)
+        found: list[Observation] = self.__getattr__("observations")(root, **chosen)
         return found
 
 

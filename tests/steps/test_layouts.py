@@ -1,6 +1,7 @@
 """Where trainers write, and what becomes of it: the layouts of PEFT, transformers, Trainer and TRL."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 
@@ -119,12 +120,24 @@ def test_a_marker_ends_the_wait(site: Site) -> None:
 
 
 def test_a_marker_for_other_files_vouches_for_nothing(site: Site) -> None:
-    """A marker from before the directory was written again is no sign that this save ended."""
+    """A marker from before the directory was written again says that its writer uses one: it is waited for."""
     write_adapter(site.root / "support")
     said = {"files": {ad.CONFIG: {"size": 1, "mtime_ns": 1}}}
     (site.root / f"support{ad.MARKER_SUFFIX}").write_text(json.dumps(said))
+    assert site.rest(PATIENCE - 1) == []
+    assert site.states() == {"support": "waiting:marker_outdated"}
+    site.clock.now += 1
+    assert len(site.turn()) == 1
+
+
+def test_a_state_file_that_was_not_written_last_vouches_for_nothing(site: Site) -> None:
+    """A trainer that writes it first, or an old one beside a save that nobody saw before: the quiet time applies."""
+    folder = write_adapter(site.root / "support" / "checkpoint-5")
+    os.utime(folder / ad.STATE, ns=(0, (folder / ad.CONFIG).stat().st_mtime_ns - 1))
     assert site.turn() == []
-    assert site.states() == {"support": "waiting:quiet_time"}
+    assert site.states() == {"support/checkpoint-5": "waiting:quiet_time"}
+    site.clock.now += QUIET
+    assert len(site.turn()) == 1
 
 
 def overwrite(site: Site, seed: int) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from watchdog.observers.api import BaseObserver
 
-from adapterd.compose import Once, SetupError, opened
-from adapterd.config import parse
+from adapterd.compose import Once, SetupError, opened, pace_of
+from adapterd.config import Config, parse
 from adapterd.health import COPY_SECONDS, Health, LaneHealth
 from adapterd.hub.client import HubClient
 from adapterd.lanes import Lane
@@ -92,6 +92,21 @@ def test_a_token_that_came_later_is_found_without_a_restart() -> None:
     finally:
         for client in made:
             client.close()
+
+
+def test_what_is_known_of_an_endpoint_outlives_a_reload(tmp_path: Path) -> None:
+    """The requests that were sent count on under a new budget; another endpoint begins anew."""
+
+    def config(port: int, requests: int) -> Config:
+        hub = f"{{namespace: acme, endpoint: 'http://127.0.0.1:{port}', budget: {{requests: {requests}}}}}"
+        return parse(f"{{hub: {hub}, roots: [{{path: /train}}], state_dir: {tmp_path}}}", "test.yaml")
+
+    with opened(config(9, 600)) as host:
+        for _ in range(10):
+            host.pace.sending()
+        assert pace_of(config(9, 100), host) is host.pace
+        assert host.pace.document()["requests"] == {"left": 90, "limit": 100}
+        assert pace_of(config(10, 100), host).document()["requests"] == {"left": 100, "limit": 100}
 
 
 def test_a_spool_that_lies_in_a_root_through_a_link_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from adapterd.cli.app import app
 from adapterd.cli.exits import Exit, MissingExtraError, code_of
+from adapterd.cli.interrupting import ending
 from adapterd.cli.say import ReaderGoneError, complain
 from adapterd.core.errors import AdapterdError
 
@@ -35,7 +36,8 @@ _OPTIONAL = {
 def main() -> int:
     """Run the command line of this process; the exit code."""
     try:
-        code = int(app(prog_name="adapterd", standalone_mode=False) or 0)
+        with ending(_leave):
+            code = int(app(prog_name="adapterd", standalone_mode=False) or 0)
         if code == Exit.INTERRUPTED:  # typer's word for Ctrl-C
             _leave()
         sys.stdout.flush()

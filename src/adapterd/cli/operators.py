@@ -116,6 +116,16 @@ def adopt(
     end(lazily.changing.adopt(config, adapter, why))
 
 
+def rebind(
+    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="namespace/name")],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="The configured root where it is trained now.")],
+    why: WhyOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Let an adapter follow its root to another path."""
+    end(lazily.changing.rebind(config, adapter, root, why))
+
+
 def erase(
     versions: Annotated[list[str], typer.Argument(metavar="VERSION", help="ADAPTER@vN, or ADAPTER@id:HEX.")],
     why: Annotated[str, typer.Option("--reason", help="Why; whoever may read the repo can read it.")],
@@ -180,6 +190,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(retry)
     app.command()(waive)
     app.command()(adopt)
+    app.command()(rebind)
     app.command()(prune)
     app.command()(erase)
     app.add_typer(registry, name="registry")

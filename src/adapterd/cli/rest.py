@@ -122,12 +122,16 @@ def serve(
         typer.Option("--token", metavar="hf_...", help="Its token; default: one that the data directory keeps."),
     ] = None,
     org: Annotated[list[str] | None, typer.Option("--org", help="A further namespace; may be repeated.")] = None,
+    faults: Annotated[
+        Path | None,
+        typer.Option("--faults", metavar="FILE", help="Misbehave by this plan, which is read again when it changes."),
+    ] = None,
 ) -> None:
     """Serve a small Hub on this host.
 
     For trying out, for tests, and for sites without a network.
     """
-    end(lazily.serving.serve(data, port, user, token, org or []))
+    end(lazily.serving.serve(data, port, user, token, org or [], faults))
 
 
 def add_to(app: typer.Typer) -> None:

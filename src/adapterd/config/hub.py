@@ -9,7 +9,7 @@ from adapterd.config.section import Section
 
 
 class Budget(Section):
-    """How much of the Hub's rate limits this host may use. What the Hub's own answers say goes before these numbers."""
+    """How much of the Hub's rate limits this host may use. Where the Hub's own answers say less, that counts."""
 
     requests: int = Field(
         default=600,

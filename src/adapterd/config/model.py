@@ -188,7 +188,13 @@ class Schedule(Section):
     audit: Crontab = Field(
         default="23 3 * * *", description="When Hub, manifests, registry and index are compared with each other."
     )
-    attempts: int = Field(default=100, ge=1, le=1000, description="Transient failures after which a version stalls.")
+    attempts: int = Field(
+        default=100,
+        ge=1,
+        le=1000,
+        description="Failures of its own, while the Hub answered others, after which a version stalls. Failures of the"
+        " Hub itself never count, however long it is away.",
+    )
     backoff: Duration = Field(default=10.0, gt=0, description="Wait after the first transient failure; it doubles.")
     backoff_max: Duration = Field(default=900.0, gt=0, description="Longest wait between two attempts.")
     lease: Duration = Field(default=300.0, gt=0, description="How long a claimed version is safe from other lanes.")

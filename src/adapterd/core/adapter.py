@@ -12,12 +12,9 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adapterd.core.quantized import upstream
-
-if TYPE_CHECKING:
-    from mmap import mmap
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -58,7 +55,6 @@ _FULL_MODEL = re.compile(r"(?:model|pytorch_model)(?:-\d{5}-of-\d{5})?\.(?:safet
 _SHARDED = re.compile(r"pytorch_model_fsdp_\d+|global_step\d+|.*_model_states\.pt|.*\.distcp|__\d+_\d+\.distcp")
 # These hold sets, which PEFT writes in hash order.
 _SETS = ("target_modules", "exclude_modules", "modules_to_save", "layers_pattern", "target_parameters")
-_TOKEN = re.compile(rb"(?<![A-Za-z0-9_])hf_[A-Za-z0-9]{34}(?![A-Za-z0-9_])")
 _NOT_IDENTITY = ("base_model_name_or_path", "peft_version", "inference_mode")
 
 
@@ -162,7 +158,7 @@ def parse_config(data: bytes) -> AdapterConfig:
     if len(data) > MAX_CONFIG_BYTES:
         raise BadConfigError(f"{CONFIG} has {len(data)} bytes; more than {MAX_CONFIG_BYTES} is no configuration")
     try:
-        fields = json.loads(data.decode("utf-8-sig"), parse_constant=_no_number)
+        fields = json.loads(data.decode("utf-8-sig"), parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BadConfigError(f"{CONFIG} is not JSON: {error or type(error).__name__}") from error
     if not isinstance(fields, dict):
@@ -183,6 +179,13 @@ def parse_config(data: bytes) -> AdapterConfig:
 def _no_number(name: str) -> Any:  # noqa: ANN401 - the signature of json's parse_constant
     """Python reads NaN and Infinity, which no JSON has: PEFT would take them for an alpha."""
     raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    """Python reads 1e999 as Infinity, which would be written out again as what no JSON has."""
+    if math.isinf(value := float(text)):
+        raise ValueError(f"{text[:20]} is too large a number")
+    return value
 
 
 def _depth(value: object) -> int:
@@ -373,8 +376,3 @@ def nature(entries: Iterable[Entry], *, pickles: bool = False) -> Nature:
         (True, "no_adapter", f"neither {CONFIG} nor {WEIGHTS} is there"),
     )
     return next(Nature(code, message) for holds, code, message in cases if holds)
-
-
-def secret_in(data: "bytes | mmap") -> str:
-    """The kind of secret that a text file's bytes hold, or an empty string; the secret itself is never repeated."""
-    return "a Hugging Face token" if _TOKEN.search(data) else ""

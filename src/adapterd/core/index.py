@@ -58,3 +58,24 @@ def document(entries: Sequence[Mapping[str, Any]], generation: int) -> bytes:
 def render(value: Mapping[str, Any]) -> bytes:
     """JSON bytes in a fixed order."""
     return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
+
+
+def publisher_of(data: bytes) -> str:
+    """Who wrote an adapter's part; empty where the bytes do not say."""
+    found = _read(data).get("publisher")
+    return found if isinstance(found, str) else ""
+
+
+def generation_of(data: bytes) -> int:
+    """The registry's generation that a whole index shows; -1 where the bytes do not say."""
+    found = _read(data).get("generation")
+    return found if isinstance(found, int) else -1
+
+
+def _read(data: bytes) -> Mapping[str, Any]:
+    """An object of JSON; empty where it is none: an index is written anew, whatever lies there."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

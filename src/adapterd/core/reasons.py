@@ -58,7 +58,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("generic_name", "settle", _S, "name the adapter in the run's adapterd.yaml (`adapter: my-name`), rename the run folder, or set a naming template"),
     Entry("bad_name", "settle", _S, "a repo name has letters, digits, '-', '_' and '.', at most 96; name the adapter in the run's adapterd.yaml"),
     Entry("bad_labels", "settle", _S, "correct the run's adapterd.yaml; the reference page of labels (docs/reference/labels.md) lists the keys, and so does `adapterd config example --labels`"),
-    Entry("name_collision", "settle", _S, "two roots render the same adapter name; change one naming template or name the adapter in adapterd.yaml"),
+    Entry("name_collision", "settle", _S, "two roots render the same adapter name; change one naming template or name the adapter in adapterd.yaml; where a root has moved, `adapterd rebind ADAPTER ROOT`"),
     Entry("series_changed", "settle", _S, "an adapter's base model, PEFT type and task stay the same over its versions; give the new series a name of its own"),
     Entry("bad_config", "settle", _R, "adapter_config.json cannot be read as a PEFT configuration; save the adapter again"),
     Entry("bad_weights", "settle", _R, "the weights file is not a whole safetensors file; save the adapter again"),
@@ -70,6 +70,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("spool_full", "settle", _T, "make room on the spool's file system; nothing is lost, the copy is tried again"),
     Entry("spool_unwritable", "settle", _T, "let the user of adapterd write to the spool"),
     Entry("abandoned", "settle", _R, "the trainer stopped half-way; it is looked at again when anything changes"),
+    Entry("marker_outdated", "settle", _T, "the marker beside it vouches for other files: a new one is waited for, and after settle.patience the quiet time applies; remove the marker if nobody writes it any more"),
     # validate
     Entry("base_unknown", "validate", _S, "list the base under base_models with its Hub id and what the trainer writes (`written_as`), then `adapterd retry`"),
     Entry("base_not_at_hand", "validate", _S, "run `adapterd base fetch`, set base_models[].fetch: true, or give base_models[].path; then `adapterd retry`"),

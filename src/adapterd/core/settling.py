@@ -1,8 +1,9 @@
 """Has this directory come to rest? One rule, pure, on two looks at it.
 
 `checkpoint-N` with a parsing `trainer_state.json`, or a directory with its marker, and a whole adapter pair is
-copied at once, provided that the state file or marker itself is new: one that was there before the pair last changed
-vouches for nothing. Anything else waits for the quiet time, and what is not whole is given up after the patience.
+copied at once, provided that the state file or marker itself is new: one that was there before the pair last changed,
+or is older than a file of it, vouches for nothing. Anything else waits for the quiet time, a directory whose marker
+vouches for something else for the patience, and what is not whole is given up after the patience.
 """
 
 import math
@@ -22,6 +23,8 @@ class Look:
         checkpoint: whether it is a ``checkpoint-N``, or lies in one.
         signal: identity (inode and mtime) of a parsing state file or of a vouching marker; empty where there is none.
         present: the identities of every state file and marker there is, whether they vouch for anything or not.
+        early: whether that state file is older than a file that it lies beside: it was not written last.
+        marked: whether a marker lies beside it that vouches for other files: its writer will say when it is done.
         held: whether some process has its weights open for writing.
         code: where it is not whole, the code of the reason that it has if it stays so; `fault` says why in words.
     """
@@ -31,6 +34,8 @@ class Look:
     checkpoint: bool
     signal: str = ""
     present: frozenset[str] = frozenset()
+    early: bool = False
+    marked: bool = False
     held: bool = False
     code: str = "half_written"
     fault: str = ""
@@ -124,7 +129,10 @@ def decide(look: Look, rest: Rest, now: float, times: Times) -> Finished | NotYe
         if max(still, now - rest.untouched) < max(times.quiet, times.patience):
             return NotYet(again, "half_written", look.fault)
         return Broken("abandoned" if look.code == "half_written" else look.code, look.fault)
-    if look.signal and look.signal not in rest.stale:
+    if look.marked and still < times.patience:
+        left = times.patience - still
+        return NotYet(left, "marker_outdated", f"its marker vouches for other files; {left:.0f} s of patience left")
+    if look.signal and look.signal not in rest.stale and not look.early:
         return Finished()
     if look.checkpoint and not look.signal and still < times.patience:
         left = times.patience - still

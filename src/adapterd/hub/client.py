@@ -18,11 +18,14 @@ from huggingface_hub.errors import HfUriError, IncompleteSnapshotError, LocalEnt
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, paginate  # type: ignore[attr-defined] # exported by a lazy loader
 
+from adapterd.core.errors import AdapterdError
 from adapterd.hub import basefiles, transfer
+from adapterd.hub import xet as xets
 from adapterd.hub.errors import redact, translate
-from adapterd.hub.http import Call, connect, during, hush, install
+from adapterd.hub.http import Call, connect, during, hush, install, unreached
 from adapterd.hub.operations import as_operation
-from adapterd.ports import Denied, NotFound, Operation, Refs, RemoteCommit, RemoteFile
+from adapterd.pace import Pace
+from adapterd.ports import Conflict, Denied, NotFound, Operation, Refs, RemoteCommit, RemoteFile, Transient
 
 _NAME, _VERSION = "adapterd", version("adapterd")
 
@@ -40,24 +43,27 @@ class HubClient:
         proxy: str | None,
         deadline: float,
         cache_dir: Path | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Prepare the library and open a connection pool; nothing is sent.
 
         Args:
             endpoint: the Hub's address.
             token: the token for it; None sends none, whatever the environment holds.
-            xet: whether weights may travel through xet, which knows neither `ca_file`, `proxy` nor `deadline`, so
-                that the first two switch it off. Once one client of a process is without it, all are.
+            xet: whether weights may travel through xet, which knows neither `ca_file` nor `proxy`, so that these switch
+                it off. Once one client of a process is without it, all are.
             ca_file: certificates to trust instead of the built-in ones.
             proxy: the proxy for everything; None leaves it to the environment.
             deadline: longest time in seconds that one call may take.
             cache_dir: the library's cache of models; None leaves it to the environment.
+            pace: of the endpoint; is told what is sent and how it ended, and has calls wait. None lets all of them go.
         """
         self.endpoint = endpoint.rstrip("/")
         self.signed_in = bool(token)
         self._deadline = deadline
         self._cache_dir = cache_dir
         self._token = token
+        self.pace = pace
         install(xet=xet and ca_file is None and proxy is None)
         self._http = connect(proxy, ca_file)
         self._close = weakref.finalize(self, self._http.close)
@@ -77,17 +83,17 @@ class HubClient:
         what = "asking whose token it is"
         if not self.signed_in:
             raise Denied(f"{what}: there is no token", "give one (hub.token_file or HF_TOKEN)")
-        with self._call(what):
+        with self._call("whoami", "", what):
             return str(self._api.whoami()["name"])
 
     def is_private(self, repo: str) -> bool:
         """Whether the repo is private."""
-        with self._call(f"asking for the visibility of {repo}"):
+        with self._call("is_private", repo, f"asking for the visibility of {repo}"):
             return bool(self._api.model_info(repo, expand=["private"]).private)
 
     def refs(self, repo: str) -> Refs:
         """Every branch and tag."""
-        with self._call(f"listing the refs of {repo}"):
+        with self._call("refs", repo, f"listing the refs of {repo}"):
             found = self._api.list_repo_refs(repo)
         return Refs(
             branches={ref.name: ref.target_commit for ref in found.branches},
@@ -97,7 +103,7 @@ class HubClient:
     def log(self, repo: str, revision: str, until: str | None = None) -> Sequence[RemoteCommit]:
         """The commits of `revision`, newest first, down to and without `until`; pages after it are never asked for."""
         commits: list[RemoteCommit] = []
-        with self._call(f"listing the commits of {repo}@{revision}"):
+        with self._call("log", repo, f"listing the commits of {repo}@{revision}"):
             # The library's own listing fetches every page before it returns.
             for item in paginate(self._url(repo, "commits", revision), params={}, headers=self._headers()):
                 if item["id"] == until:
@@ -108,7 +114,7 @@ class HubClient:
 
     def tree(self, repo: str, revision: str) -> Mapping[str, RemoteFile]:
         """Every file of the commit, recursively, by path."""
-        with self._call(f"listing the files of {repo}@{revision}"):
+        with self._call("tree", repo, f"listing the files of {repo}@{revision}"):
             return {
                 entry.path: RemoteFile(
                     path=entry.path,
@@ -123,13 +129,13 @@ class HubClient:
     def read(self, repo: str, revision: str, path: str) -> bytes:
         """The bytes of one file, in one request."""
         what = f"reading {path} of {repo}@{revision}"
-        with self._call(what):
+        with self._call("read", repo, what):
             return transfer.read(self._file_url(repo, revision, path), self._headers(), what)
 
     def download(self, repo: str, revision: str, path: str, target: str) -> None:
         """Write one file to `target`; a part left by an earlier try of the same file is resumed."""
         what = f"downloading {path} of {repo}@{revision}"
-        with self._call(what):
+        with self._call("download", repo, what):
             url = self._file_url(repo, revision, path)
             mark = hashlib.sha256(url.encode()).hexdigest()[:8]
             place = Path(target)
@@ -143,7 +149,7 @@ class HubClient:
         """
         namespace, _, name = repo.rpartition("/")
         self._post(
-            f"creating the repo {repo}",
+            ("create_repo", repo, f"creating the repo {repo}"),
             "/api/repos/create",
             {
                 "name": name,
@@ -155,14 +161,14 @@ class HubClient:
 
     def create_branch(self, repo: str, branch: str, revision: str) -> None:
         """Create `branch` at `revision`."""
-        with self._call(f"creating the branch {branch} of {repo}", effect="/branch/"):
+        with self._call("create_branch", repo, f"creating the branch {branch} of {repo}", "/branch/"):
             self._api.create_branch(repo, branch=branch, revision=revision)
 
     def commit(self, repo: str, branch: str, parent: str, operations: Sequence[Operation], message: str) -> str:
         """Make one commit on `branch` if its head is still `parent`, and return its id."""
         hush()
         title, _, body = message.partition("\n\n")
-        with self._call(f"commit to {repo}@{branch}", effect="/commit/") as call:
+        with self._call("commit", repo, f"commit to {repo}@{branch}", "/commit/") as call, xets.bounded(call):
             try:
                 made = self._api.create_commit(
                     repo,
@@ -182,22 +188,22 @@ class HubClient:
 
     def create_tag(self, repo: str, tag: str, commit: str) -> None:
         """Tag the commit."""
-        with self._call(f"creating the tag {tag} of {repo}", effect="/tag/"):
+        with self._call("create_tag", repo, f"creating the tag {tag} of {repo}", "/tag/"):
             self._api.create_tag(repo, tag=tag, revision=commit)
 
     def delete_tag(self, repo: str, tag: str) -> None:
         """Remove the tag; the commit stays."""
-        with self._call(f"deleting the tag {tag} of {repo}"):
+        with self._call("delete_tag", repo, f"deleting the tag {tag} of {repo}"):
             self._api.delete_tag(repo, tag=tag)
 
     def lfs_files(self, repo: str) -> Mapping[str, int]:
         """Every large object of the repo that is not deleted: sha256 to size in bytes."""
-        with self._call(f"listing the large files of {repo}"):
+        with self._call("lfs_files", repo, f"listing the large files of {repo}"):
             return {file.oid: file.size for file in self._api.list_lfs_files(repo)}
 
     def delete_lfs(self, repo: str, digests: Collection[str]) -> None:
         """Delete large objects for good, by sha256; commits that name them stay."""
-        with self._call(f"deleting {len(digests)} large files of {repo} for good"):
+        with self._call("delete_lfs", repo, f"deleting {len(digests)} large files of {repo} for good"):
             wanted = [file for file in self._api.list_lfs_files(repo) if file.oid in digests]
             if wanted:
                 # By default the library has the Hub rewrite every commit.
@@ -206,7 +212,7 @@ class HubClient:
     def check_card(self, text: str) -> None:
         """Raise Denied where the Hub would refuse this model card's metadata."""
         what = "checking a model card"
-        with self._call(what):
+        with self._call("check_card", "", what):
             # By hand: the library's own check asks the global endpoint, whatever the client's.
             response = get_session().post(
                 f"{self.endpoint}/api/validate-yaml",
@@ -221,7 +227,7 @@ class HubClient:
 
     def cached_model(self, model: str, revision: str | None) -> tuple[str, str] | None:
         """Folder and commit of a model in the local Hub cache, if it is complete enough to load; no network."""
-        with self._call(f"looking for {model} in the cache"):
+        with self._call("", model, f"looking for {model} in the cache"):
             try:
                 folder = Path(
                     snapshot_download(model, revision=revision, cache_dir=self._cache_dir, local_files_only=True)
@@ -238,7 +244,7 @@ class HubClient:
     def fetch_model(self, model: str, revision: str | None) -> tuple[str, str]:
         """Download what is needed of a base model into the local Hub cache; folder and commit."""
         what = f"fetching {model}@{revision or 'main'}"
-        with self._call(what):
+        with self._call("fetch_model", model, what) as call, xets.bounded(call):
             info = self._api.model_info(model, revision=revision)
             names = basefiles.needed(sibling.rfilename for sibling in info.siblings or [])
             if not names:
@@ -254,14 +260,22 @@ class HubClient:
             return str(folder), folder.name
 
     @contextmanager
-    def _call(self, what: str, effect: str = "") -> Iterator[Call]:
-        """One call of the port: its requests under its deadline, its errors in the port's words."""
-        call = Call(self._http, self.endpoint, self._deadline, effect)
+    def _call(self, action: str, repo: str, what: str, effect: str = "") -> Iterator[Call]:
+        """One call of the port: at its pace, its requests under its deadline, its errors in the port's words.
+
+        Without an `action` nothing is sent, and no pace is kept.
+        """
+        pace = self.pace if action else None
+        if pace is not None:
+            pace.enter(action, repo)
+        call = Call(self._http, self.endpoint, self._deadline, effect, pace=pace)
         try:
             with during(call):
                 yield call
         except Exception as error:
             mapped = translate(error, what, sent=call.effect_sent)
+            if pace is not None:
+                _account(pace, (action, repo), mapped, sent=call.effect_sent, effect=bool(effect), cause=error)
             if mapped is None and isinstance(error, RuntimeError) and isinstance(error.__cause__, OSError):
                 # The local disk's word again, out of the library's wrapping.
                 raise error.__cause__ from None
@@ -269,9 +283,15 @@ class HubClient:
                 raise
             # Not chained: the library's messages carry addresses with signatures in them.
             raise mapped from None
+        except BaseException:
+            if pace is not None:
+                pace.ended(action)
+            raise
+        if pace is not None:
+            _account(pace, (action, repo), None, sent=call.effect_sent, effect=bool(effect), cause=None)
 
-    def _post(self, what: str, path: str, body: Mapping[str, object]) -> None:
-        with self._call(what, effect=path):
+    def _post(self, call: tuple[str, str, str], path: str, body: Mapping[str, object]) -> None:
+        with self._call(*call, path):
             hf_raise_for_status(get_session().post(self.endpoint + path, json=body, headers=self._headers()))
 
     def _headers(self) -> dict[str, str]:
@@ -282,3 +302,27 @@ class HubClient:
 
     def _file_url(self, repo: str, revision: str, path: str) -> str:
         return hf_hub_url(repo, path, revision=revision, endpoint=self.endpoint)
+
+
+def _account(
+    pace: Pace,
+    call: tuple[str, str],
+    mapped: AdapterdError | None,
+    *,
+    sent: bool,
+    effect: bool,
+    cause: Exception | None,
+) -> None:
+    """Tell the pace how a call ended: `mapped` is what it raises, None for its success where there is no cause."""
+    action, repo = call
+    if action == "commit" and sent and not isinstance(mapped, Denied | NotFound | Conflict):
+        pace.committed(repo)
+    match mapped:
+        case None if cause is None:
+            pace.answered(action, repo)
+        case Denied() | NotFound() | Conflict():
+            pace.answered(action, repo)
+        case Transient() if mapped.counts or mapped.throttled:
+            pace.failed(action, repo, mapped, effect=effect, unreached=unreached(cause))
+        case _:  # refused before it was sent, or ours: it tells nothing about the Hub
+            pace.ended(action)

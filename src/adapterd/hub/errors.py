@@ -24,12 +24,12 @@ from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-d
 
 from adapterd.core.errors import AdapterdError
 from adapterd.hub.http import describe
+from adapterd.hub.transfer import NO_HUB
 from adapterd.ports import Conflict, Denied, NotFound, Transient
 
 _ONCE_MORE = "nothing, the next attempt looks at the Hub first"
 _NETWORK = "check hub.endpoint, hub.proxy and the network"
 _NO_XET = f"{_NETWORK}; for a Hub without xet, set hub.xet: false"
-_NO_HUB = "check that hub.endpoint is a Hub, and what a proxy in between answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _known(error: Exception, what: str) -> AdapterdError | None:  # noqa: C901, 
         case httpx2.TransportError():
             return Transient(f"{what}: {redact(describe(error))}", _NETWORK)
         case httpx2.HTTPError() | httpx2.InvalidURL():
-            return Transient(f"{what}: {redact(str(error))}", _NO_HUB)
+            return Transient(f"{what}: {redact(str(error))}", NO_HUB)
         case OfflineModeIsEnabled():
             return Transient(f"{what}: huggingface_hub is set offline", "unset HF_HUB_OFFLINE")
         case LocalEntryNotFoundError() | RuntimeError() if isinstance(error.__cause__, Exception):
@@ -116,7 +116,7 @@ def _known(error: Exception, what: str) -> AdapterdError | None:  # noqa: C901, 
         case HFValidationError() | HfUriError():
             return Denied(f"{what}: {redact(str(error))}", "correct the name of the repo")
         case json.JSONDecodeError() | KeyError():
-            return Transient(f"{what}: the answer is not a Hub's ({redact(repr(error))})", _NO_HUB)
+            return Transient(f"{what}: the answer is not a Hub's ({redact(repr(error))})", NO_HUB)
         case ValueError():
             return _value(error, what)
         case ConnectionError() | TimeoutError():
@@ -152,10 +152,11 @@ def _answered(error: HfHubHTTPError, what: str) -> AdapterdError:
         return Transient(message, _ONCE_MORE)
     if status == HTTPStatus.NOT_FOUND and "x-error-code" not in response.headers:
         # A Hub always says what it does not find; taken for the truth, a broken proxy would make repos vanish.
-        return Transient(message, _NO_HUB)
+        return Transient(message, NO_HUB)
     if status == HTTPStatus.CONFLICT and ("/commit/" in response.request.url.path or "in progress" in said):
-        return Transient(message, "nothing, another change of the repo is under way", retry_after=retry_after)
-    answer = _STATUSES.get(status, _Answer(Denied, _NO_HUB))
+        hint = "nothing, another change of the repo is under way"
+        return Transient(message, hint, retry_after=retry_after, code="conflict")
+    answer = _STATUSES.get(status, _Answer(Denied, NO_HUB))
     return answer.kind(message, answer.hint)
 
 
@@ -174,7 +175,7 @@ def _value(error: ValueError, what: str) -> AdapterdError | None:
     if text.startswith(_LFS_REFUSED):
         return Transient(f"{what}: the Hub does not take a file: {redact(text.removeprefix(_LFS_REFUSED))}", _ONCE_MORE)
     if text.startswith(_MALFORMED):
-        return Transient(f"{what}: the answer is not a Hub's ({redact(text)})", _NO_HUB)
+        return Transient(f"{what}: the answer is not a Hub's ({redact(text)})", NO_HUB)
     return None
 
 

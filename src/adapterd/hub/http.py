@@ -20,13 +20,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx2
 from huggingface_hub import constants, get_session, hf_raise_for_status, set_client_factory
-from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined] # exported by a lazy loader
+from huggingface_hub.utils import (  # type: ignore[attr-defined] # exported by a lazy loader
+    disable_progress_bars,
+    parse_ratelimit_headers,
+)
 
 from adapterd.core.errors import AdapterdError
+from adapterd.hub.network import bound
+from adapterd.pace import Pace
 
 CONNECT_SECONDS = 10.0
 """Longest wait for a connection."""
@@ -59,9 +64,14 @@ class Call:
         seconds: float,
         effect: str = "",
         clock: Callable[[], float] = time.monotonic,
+        pace: Pace | None = None,
     ) -> None:
-        """Start the clock. `effect` is the part of a path whose POST changes something on the Hub."""
+        """Start the clock. `effect` is the part of a path whose POST changes something on the Hub.
+
+        The `pace` is told of every request to the endpoint, and may refuse it.
+        """
         self._http = http
+        self._pace = pace
         self._home = _origin(httpx2.URL(endpoint))
         self._seconds = seconds
         self._effect = effect
@@ -74,8 +84,12 @@ class Call:
         """Seconds that are left; FinalError where there are none."""
         left = self._end - self._clock()
         if left <= 0:
-            raise FinalError(f"no complete answer within the deadline of {self._seconds:g} s")
+            raise FinalError(self.overdue())
         return left
+
+    def overdue(self) -> str:
+        """Say that the time is over."""
+        return f"no complete answer within the deadline of {self._seconds:g} s"
 
     def send(
         self,
@@ -88,15 +102,19 @@ class Call:
         _limit(request, self.remaining())
         if _origin(request.url) != self._home:
             request.headers.pop("authorization", None)
+        elif self._pace is not None:
+            self._pace.sending()
         changes = self._effect != "" and request.method == "POST" and self._effect in request.url.path
         self.effect_sent |= changes
-        # A timeout bounds one read or write. The streams bound their sum, so that a trickle ends as well.
-        request.stream = _Timed(cast("httpx2.SyncByteStream", request.stream), self.remaining)
+        if request.method == "PUT":
+            options["follow_redirects"] = False
         try:
             response = self._http.send(request, stream=True, **options)
-            response.stream = _Timed(cast("httpx2.SyncByteStream", response.stream), self.remaining)
+            self._hear(response)
             if response.status_code in _LATER or response.is_server_error:
                 hf_raise_for_status(response)
+            if request.method == "PUT":
+                _stays(response)
             if not stream:
                 response.read()
         except FinalError:
@@ -106,6 +124,25 @@ class Call:
         if changes:
             self.answer = response
         return response
+
+    def _hear(self, response: httpx2.Response) -> None:
+        """Note what the Hub says of its windows, and the requests that redirects made."""
+        if self._pace is None:
+            return
+        for n, hop in enumerate((*response.history, response)):
+            if _origin(hop.request.url) != self._home:
+                continue
+            if n:
+                self._pace.redirected()
+            if (said := parse_ratelimit_headers(hop.headers)) is not None:
+                self._pace.window(said.resource_type, said.remaining, said.reset_in_seconds, said.limit)
+
+
+def _stays(response: httpx2.Response) -> None:
+    """Refuse to follow with an upload: a file's content is read once, and nothing of it is left to be sent again."""
+    if response.has_redirect_location:
+        response.close()
+        raise FinalError(f"the upload to {response.request.url.host} is sent elsewhere ({response.status_code})")
 
 
 class Session(httpx2.Client):
@@ -123,22 +160,6 @@ class Session(httpx2.Client):
             return call.send(request, stream=stream, **options)
         _limit(request, STALL_SECONDS)
         return super().send(request, stream=stream, **options)
-
-
-class _Timed(httpx2.SyncByteStream):
-    """A body that stops with FinalError at the call's deadline."""
-
-    def __init__(self, inner: httpx2.SyncByteStream, check: Callable[[], float]) -> None:
-        self._inner = inner
-        self._check = check
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._inner:
-            self._check()
-            yield chunk
-
-    def close(self) -> None:
-        self._inner.close()
 
 
 _CALL: ContextVar[Call | None] = ContextVar("adapterd_hub_call", default=None)
@@ -192,7 +213,7 @@ def hush() -> None:
 
 def connect(proxy: str | None, ca_file: Path | None) -> httpx2.Client:
     """Open the connections of one HubClient: the library's hooks and redirects, the environment's proxies or ours."""
-    return httpx2.Client(
+    client = httpx2.Client(
         event_hooks=get_session().event_hooks,
         follow_redirects=True,
         timeout=STALL_SECONDS,
@@ -200,6 +221,14 @@ def connect(proxy: str | None, ca_file: Path | None) -> httpx2.Client:
         verify=True if ca_file is None else _trust(ca_file),
         limits=httpx2.Limits(max_connections=32, keepalive_expiry=KEEP_ALIVE_SECONDS),
     )
+    bound(client, _left)
+    return client
+
+
+def _left() -> float | None:
+    """Seconds that the call has left for which this thread works; None outside of one."""
+    call = _CALL.get()
+    return None if call is None else call.remaining()
 
 
 def describe(error: httpx2.TransportError) -> str:
@@ -217,6 +246,15 @@ def describe(error: httpx2.TransportError) -> str:
             words = "the connection broke"
     detail = str(error)
     return f"{words}: {detail}" if detail else words
+
+
+def unreached(error: BaseException | None) -> bool:
+    """Whether no connection came about at all, as far as an error and its causes tell."""
+    while error is not None:
+        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _trust(ca_file: Path) -> ssl.SSLContext:

@@ -20,6 +20,15 @@ class _Addition(CommitOperationAdd):
 
     call: Call
 
+    @property
+    def _should_ignore(self) -> bool | None:
+        """Never left out: what is published was chosen by name, whatever a `.gitignore` in the repo says."""
+        return False
+
+    @_should_ignore.setter
+    def _should_ignore(self, value: bool | None) -> None:
+        """Hear what the Hub found there; the library would leave such a file out without a word."""
+
     @contextmanager
     def as_file(self, with_tqdm: bool = False) -> Iterator[BinaryIO]:  # noqa: FBT001, FBT002 - the library's signature
         """Open the content."""

@@ -1,5 +1,6 @@
 """Reading one file of a repo, through the library's session: into memory, or resumably onto disk."""
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -9,12 +10,17 @@ from pathlib import Path
 import httpx2
 from huggingface_hub import get_session, hf_raise_for_status
 
+from adapterd.core.publication import git_blob
 from adapterd.ports import Denied, Transient
+
+NO_HUB = "check that hub.endpoint is a Hub, and what a proxy in between answers"
 
 READ_LIMIT = 16 * 1024 * 1024
 """Most bytes that `read` takes into memory; manifests and cards are far below."""
 
 _RANGE = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<total>\d+)")
+
+_SHA256, _SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
 # Lengths and offsets count stored bytes, so nothing on the way may compress.
 _PLAIN = {"accept-encoding": "identity"}
@@ -24,12 +30,37 @@ def read(url: str, headers: Mapping[str, str], what: str) -> bytes:
     """The bytes at `url`, in one request."""
     data = bytearray()
     with get_session().stream("GET", url, headers={**headers, **_PLAIN}) as response:
-        hf_raise_for_status(response)
+        _answered_by_a_hub(response, what)
         for chunk in response.iter_bytes():
             data += chunk
             if len(data) > READ_LIMIT:
                 raise Denied(f"{what}: the file is larger than {READ_LIMIT} bytes", "download it instead")
+    if _other_bytes(response, data):
+        raise Transient(f"{what}: other bytes arrived than its etag names", "nothing, it is read again")
     return bytes(data)
+
+
+def _answered_by_a_hub(response: httpx2.Response, what: str) -> None:
+    """Raise what a status means; and Transient where a page stands in for the file, as a proxy may answer with 200."""
+    hf_raise_for_status(response)
+    if not any("x-repo-commit" in each.headers for each in (*response.history, response)):
+        raise Transient(f"{what}: the answer is not a Hub's: it names no commit", NO_HUB)
+
+
+def _other_bytes(response: httpx2.Response, data: bytes | bytearray) -> bool:
+    """Whether an answer's etag belies its bytes.
+
+    The Hub's etag is the blob's id in git or, of a large file, its sha256. What a store on another host says is of its
+    own making, what has another form says nothing, and proxies that give a plain sha1 are known.
+    """
+    chain = [*response.history, response]
+    home = [each.headers for each in chain if each.url.host == chain[0].url.host]
+    said = [each[name] for name in ("etag", "x-linked-etag") for each in home if name in each]
+    etag = said[-1].removeprefix("W/").strip('"') if said else ""
+    if _SHA256.fullmatch(etag):
+        return hashlib.sha256(data).hexdigest() != etag
+    plain = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    return _SHA1.fullmatch(etag) is not None and etag not in (git_blob(bytes(data)), plain)
 
 
 def download(url: str, headers: Mapping[str, str], part: Path, target: Path, what: str) -> None:
@@ -40,7 +71,7 @@ def download(url: str, headers: Mapping[str, str], part: Path, target: Path, wha
     while True:
         have = _size(part)
         try:
-            total = _append(url, headers, part, have)
+            total = _append(url, headers, part, have, what)
         except httpx2.TransportError:
             if _size(part) <= have:
                 raise
@@ -56,7 +87,7 @@ def download(url: str, headers: Mapping[str, str], part: Path, target: Path, wha
     _sync_folder(target.parent)
 
 
-def _append(url: str, headers: Mapping[str, str], part: Path, have: int) -> int | None:
+def _append(url: str, headers: Mapping[str, str], part: Path, have: int, what: str) -> int | None:
     """Fetch the rest after `have` bytes, or all of it, and return the whole's length where the server gives it."""
     ask = {**headers, **_PLAIN} | ({"range": f"bytes={have}-"} if have else {})
     with get_session().stream("GET", url, headers=ask) as response:
@@ -66,8 +97,8 @@ def _append(url: str, headers: Mapping[str, str], part: Path, have: int) -> int 
             if total == str(have):
                 return have
             part.unlink()
-            return _append(url, headers, part, 0)
-        hf_raise_for_status(response)
+            return _append(url, headers, part, 0, what)
+        _answered_by_a_hub(response, what)
         resumed = _RANGE.fullmatch(response.headers.get("content-range", ""))
         start = int(resumed["start"]) if resumed and response.status_code == HTTPStatus.PARTIAL_CONTENT else 0
         with part.open("r+b" if have else "wb") as file:

@@ -8,7 +8,9 @@ class Transient(AdapterdError):
 
     Attributes:
         retry_after: seconds, where the other side named them.
-        throttled: a rate limit, which is waiting and not a failed attempt.
+        throttled: a rate limit.
+        counts: whether it is one more failed attempt of the caller's own; not where the Hub as a whole fails, or asks
+            to wait.
         code: of the reason that a version waits for.
     """
 
@@ -19,13 +21,15 @@ class Transient(AdapterdError):
         *,
         retry_after: float | None = None,
         throttled: bool = False,
-        code: str = "hub_unreachable",
+        counts: bool = True,
+        code: str = "",
     ) -> None:
         """Keep when to come back, and why."""
         super().__init__(message, hint)
         self.retry_after = retry_after
         self.throttled = throttled
-        self.code = code
+        self.counts = counts and not throttled
+        self.code = code or ("rate_limited" if throttled else "hub_unreachable")
 
 
 class Denied(AdapterdError):

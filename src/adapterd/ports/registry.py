@@ -202,8 +202,15 @@ class RegistryReader(Protocol):
         """A version's reports, oldest first."""
         ...
 
-    def observations(self, root: str | None = None) -> Sequence[Observation]:
-        """What was last seen, of one root or all."""
+    def observations(
+        self,
+        root: str | None = None,
+        *,
+        paths: Collection[str] | None = None,
+        states: Collection[str] | None = None,
+        reason: str | None = None,
+    ) -> Sequence[Observation]:
+        """What was last seen, of one root or all; only these paths, states and reason where they are given."""
         ...
 
     def observation(self, root: str, path: str) -> Observation | None:
@@ -249,8 +256,28 @@ class Registry(RegistryReader, Protocol):
         """Remember which directory a root was last seen as; keeps its baseline."""
         ...
 
+    def know_directory(self, root: str, inode: tuple[int, int]) -> None:
+        """Count a directory among those that the root was, without taking it for the present one."""
+        ...
+
+    def knows_directory(self, root: str, inode: tuple[int, int]) -> bool:
+        """Whether the root was this directory once: by `baseline`, `set_root_inode` or `know_directory`."""
+        ...
+
     def observe(self, seen: Iterable[Observation]) -> None:
         """Write observations; each overwrites its own row, but never the adapter name it first got."""
+        ...
+
+    def changes(self) -> int:
+        """Grows with every row that this process changes; begins at 0 when the registry is opened."""
+        ...
+
+    def observed_since(self, mark: int) -> tuple[int, frozenset[tuple[str, str]] | None]:
+        """A mark of now, and the (root, path) of every observation that was written since an earlier one.
+
+        None where that is not known: too many were written, or the mark is below 0. An observation is named after it
+        was committed; one that was only written as it stood already may be named as well.
+        """
         ...
 
     def bind(self, adapter: str, root: str, base: str, peft_type: str, task: str) -> AdapterRecord:
@@ -258,6 +285,10 @@ class Registry(RegistryReader, Protocol):
 
         Where the stored base, type or task is empty, the given one fills it.
         """
+        ...
+
+    def rebind(self, adapter: str, root: str, seen: Sequence[Observation]) -> None:
+        """Bind a series to another root, with its sightings; `seen` is what is known of that root's directories now."""
         ...
 
     def intake(self, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:
@@ -269,12 +300,21 @@ class Registry(RegistryReader, Protocol):
         ...
 
     def claim(
-        self, stage: Stage, owner: str, now: float, lease: float, horizon: float, *, prefer_base: str = ""
+        self,
+        stage: Stage,
+        owner: str,
+        now: float,
+        lease: float,
+        horizon: float,
+        *,
+        prefer_base: str = "",
+        prefer_final: bool = False,
     ) -> Claim | None:
         """Lease the next due version of a stage: not stalled, lease free or run out, lowest intake first.
 
         A `due_at` further away than `horizon` seconds counts as due, since clocks jump. Adapters that have a due
-        version with the base `prefer_base` go first; within one adapter it is always the lowest intake.
+        version with the base `prefer_base` go first, and before them, with `prefer_final`, those that have a due final;
+        within one adapter it is always the lowest intake.
         """
         ...
 

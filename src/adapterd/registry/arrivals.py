@@ -11,11 +11,12 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.ports import AdapterRecord, Conflict, Draft, Observation
 from adapterd.registry import history, rows
-from adapterd.registry.schema import adapters, observations, roots, sightings, versions
+from adapterd.registry.schema import adapters, observations, root_directories, roots, sightings, versions
 
 _KEPT = ("adapter", "first_seen")
 _AT_ONCE = 100
 """Rows that one statement is given: what a thousand take in memory on their way to SQLite never goes back."""
+_WRITTEN = "observations written"
 
 
 def set_root(conn: Connection, root: str, inode: tuple[int, int] | None, *, baseline: bool) -> None:
@@ -26,6 +27,23 @@ def set_root(conn: Connection, root: str, inode: tuple[int, int] | None, *, base
     conn.execute(
         new.on_conflict_do_update(index_elements=["root"], set_={**seen, "baselined": True} if baseline else seen)
     )
+    if inode is not None:
+        know_directory(conn, root, inode)
+
+
+def know_directory(conn: Connection, root: str, inode: tuple[int, int]) -> None:
+    """Count a directory among those that the root was."""
+    device, number = map(str, inode)
+    new = insert(root_directories).values(root=root, device=device, inode=number)
+    conn.execute(new.on_conflict_do_nothing())
+
+
+def knows_directory(conn: Connection, root: str, inode: tuple[int, int]) -> bool:
+    """Whether the root was this directory once."""
+    device, number = map(str, inode)
+    own = root_directories.c
+    query = select(own.root).where(own.root == root, own.device == device, own.inode == number)
+    return conn.execute(query).first() is not None
 
 
 def root_inode(conn: Connection, root: str) -> tuple[bool, tuple[int, int] | None]:
@@ -38,9 +56,20 @@ def root_inode(conn: Connection, root: str) -> tuple[bool, tuple[int, int] | Non
 
 def observe(conn: Connection, seen: Iterable[Observation]) -> None:
     """Write observations; a row that says the same already is not touched."""
-    rest = iter(seen)
+    rest, written = iter(seen), conn.info.setdefault(_WRITTEN, [])
     while batch := [rows.plain(observation) for observation in islice(rest, _AT_ONCE)]:
         conn.execute(_overwrite(), batch)
+        written += [(row["root"], row["path"]) for row in batch]
+
+
+def wrote(conn: Connection, places: Iterable[tuple[str, str]]) -> None:
+    """Remember that these observations are others now, by root and path."""
+    conn.info.setdefault(_WRITTEN, []).extend(places)
+
+
+def taken(conn: Connection) -> list[tuple[str, str]]:
+    """The root and path of each observation that was written over this connection since the last time of asking."""
+    return list(conn.info.pop(_WRITTEN, ()))
 
 
 @cache
@@ -85,6 +114,16 @@ def bind(conn: Connection, wanted: AdapterRecord) -> AdapterRecord:
     if conn.scalar(select(own.id).where(own.adapter == name, own.stage == Stage.PUBLISHED).limit(1)):
         history.changed(conn)
     return replace(was, **empty)
+
+
+def rebind(conn: Connection, adapter: str, root: str) -> None:
+    """Bind a series to another root: its binding, and where its versions were seen."""
+    name = rows.canonical(conn, adapter)
+    was = conn.scalar(select(adapters.c.root).where(adapters.c.name == name))
+    conn.execute(update(adapters).where(adapters.c.name == name).values(root=root))
+    own = select(versions.c.id).where(versions.c.adapter == name)
+    seen = update(sightings).where(sightings.c.version_id.in_(own), sightings.c.root == was).values(root=root)
+    conn.execute(seen.prefix_with("OR IGNORE"))  # it may have been seen in both
 
 
 def intake(conn: Connection, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:

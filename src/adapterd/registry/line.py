@@ -23,6 +23,7 @@ class Terms:
     lease: float
     horizon: float
     prefer_base: str = ""
+    prefer_final: bool = False
 
 
 def claim(conn: Connection, stage: Stage, terms: Terms) -> Claim | None:
@@ -32,10 +33,11 @@ def claim(conn: Connection, stage: Stage, terms: Terms) -> Claim | None:
     due = or_(own.due_at <= now, own.due_at > now + horizon)
     ready = and_(own.stage == stage, own.stalled.is_(False), free, due)
     next_ = _lowest(own.id, ready)
+    # By way of the adapter: an older version of it that names the same base otherwise must not be overtaken.
     if terms.prefer_base:
-        # By way of the adapter: an older version of it that names the same base otherwise must not be overtaken.
-        adapter = select(own.adapter).where(ready, own.base == terms.prefer_base).order_by(own.intake).limit(1)
-        next_ = func.coalesce(_lowest(own.id, and_(ready, own.adapter == adapter.scalar_subquery())), next_)
+        next_ = func.coalesce(_lowest(own.id, _beside(ready, own.base == terms.prefer_base)), next_)
+    if terms.prefer_final:
+        next_ = func.coalesce(_lowest(own.id, _beside(ready, own.final.is_(True))), next_)
     row = (
         conn.execute(
             update(versions)
@@ -47,6 +49,13 @@ def claim(conn: Connection, stage: Stage, terms: Terms) -> Claim | None:
         .one_or_none()
     )
     return None if row is None else Claim(rows.version(row), terms.owner, row["fence"])
+
+
+def _beside(ready: ColumnElement[bool], wanted: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Ready, and of the adapter whose wanted version came first."""
+    own = versions.c
+    adapter = select(own.adapter).where(ready, wanted).order_by(own.intake).limit(1)
+    return and_(ready, own.adapter == adapter.scalar_subquery())
 
 
 def _lowest(wanted: ColumnElement[int], where: ColumnElement[bool]) -> ColumnElement[int]:

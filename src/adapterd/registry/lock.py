@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -61,6 +62,7 @@ def acquire(path: str | Path) -> WriterLock:
         raise RegistryError(
             f"the lock {name} cannot be taken: {error.strerror}", "keep the registry on a local file system"
         ) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    with suppress(OSError):  # the lock is what counts; who has it is for people, and a full disk is told elsewhere
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return WriterLock(descriptor)

@@ -59,7 +59,8 @@ def prepare(path: str | Path) -> bool:
     done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)  # noqa: S603 - our own module
     if done.returncode == 0:
         return True
-    said = (done.stdout.strip() or done.stderr.strip() or "no output").splitlines()[-1]
+    ended = f"making the registry {path} ended with {done.returncode} and without a word"
+    said = (done.stdout.strip() or done.stderr.strip() or ended).splitlines()[-1]
     message, _, hint = said.partition(_HINT)
     if done.returncode == EXIT_TRANSIENT:
         raise Transient(message, hint)

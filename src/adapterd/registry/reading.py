@@ -1,6 +1,6 @@
 """What may be asked of the registry: snapshots of committed state that never hold up the writer."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +34,8 @@ from adapterd.registry.schema import (
 )
 
 _PREFIX = 8
+_AT_ONCE = 500
+"""Paths that one statement is given."""
 
 
 class SqlReader:
@@ -130,13 +132,30 @@ class SqlReader:
             query = select(validations).where(validations.c.version_id == version_id).order_by(validations.c.id)
             return rows.every(conn, query, rows.validation)
 
-    def observations(self, root: str | None = None) -> Sequence[Observation]:
-        """What was last seen, of one root or all, by path."""
+    def observations(
+        self,
+        root: str | None = None,
+        *,
+        paths: Collection[str] | None = None,
+        states: Collection[str] | None = None,
+        reason: str | None = None,
+    ) -> Sequence[Observation]:
+        """What was last seen, of one root or all, by path; only these paths, states and reason where they are given."""
+        own, query = observations.c, select(*rows.OBSERVATION).order_by(observations.c.root, observations.c.path)
+        if root is not None:
+            query = query.where(own.root == root)
+        if states is not None:
+            query = query.where(own.state.in_(states))
+        if reason is not None:
+            query = query.where(own.reason == reason)
         with self._read() as conn:
-            query = select(*rows.OBSERVATION).order_by(observations.c.root, observations.c.path)
-            if root is not None:
-                query = query.where(observations.c.root == root)
-            return rows.every(conn, query, lambda row: Observation(**row))
+            if paths is None:
+                return [Observation(*row) for row in conn.execute(query)]
+            wanted, found = sorted(paths), list[Observation]()
+            for first in range(0, len(wanted), _AT_ONCE):
+                some = query.where(own.path.in_(wanted[first : first + _AT_ONCE]))
+                found += [Observation(*row) for row in conn.execute(some)]
+            return found
 
     def observation(self, root: str, path: str) -> Observation | None:
         """What was last seen of one directory."""

@@ -38,7 +38,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every schema there was, oldest first; the last is the one that this program writes."""
 
 _ESCAPED = re.compile(r"\\(\\|u[0-9a-f]{4})")
@@ -104,6 +104,15 @@ roots = Table(
     Column("device", Text),
     Column("inode", Text),
     CheckConstraint("(device IS NULL) = (inode IS NULL)", name="inode_with_device"),
+)
+
+# Every directory that was ever seen at a root's path and whose baseline is taken: one that comes back keeps it.
+root_directories = Table(
+    "root_directories",
+    METADATA,
+    Column("root", Words, primary_key=True),
+    Column("device", Text, primary_key=True),
+    Column("inode", Text, primary_key=True),
 )
 
 # A series. `folded` makes names that differ only in case one. `counter` is the highest number that was ever reserved,

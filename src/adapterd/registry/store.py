@@ -21,6 +21,7 @@ from adapterd.ports import (
 from adapterd.registry import arrivals, history, line, numbers, records, rows, tidying
 from adapterd.registry.engine import explained
 from adapterd.registry.reading import SqlReader
+from adapterd.registry.touched import Place, Touched
 
 
 class SqlRegistry(SqlReader):
@@ -34,6 +35,7 @@ class SqlRegistry(SqlReader):
         super().__init__(path, reads)
         self._writes = writes
         self._clock = clock
+        self._touched = Touched()
 
     def close(self) -> None:
         """Close every connection."""
@@ -44,7 +46,18 @@ class SqlRegistry(SqlReader):
     def _write(self) -> Iterator[Connection]:
         """One transaction: committed at the end of the block, undone by any exception."""
         with explained(self.path), self._writes.begin() as conn:
+            before = _changes(conn)
             yield conn
+            places, changed = arrivals.taken(conn), _changes(conn) - before
+        self._touched.add(places, changed)
+
+    def changes(self) -> int:
+        """Grows with every row that is changed, inserted or deleted."""
+        return self._touched.rows
+
+    def observed_since(self, mark: int) -> tuple[int, frozenset[Place] | None]:
+        """A mark of now, and the (root, path) of what was observed since an earlier one; None: ask for everything."""
+        return self._touched.since(mark)
 
     # --- what comes in ---
 
@@ -59,6 +72,16 @@ class SqlRegistry(SqlReader):
         with self._write() as conn:
             arrivals.set_root(conn, root, inode, baseline=False)
 
+    def know_directory(self, root: str, inode: tuple[int, int]) -> None:
+        """Count a directory among those that the root was, without taking it for the present one."""
+        with self._write() as conn:
+            arrivals.know_directory(conn, root, inode)
+
+    def knows_directory(self, root: str, inode: tuple[int, int]) -> bool:
+        """Whether the root was this directory once, so that what is new in it is new."""
+        with self._read() as conn:
+            return arrivals.knows_directory(conn, root, inode)
+
     def observe(self, seen: Iterable[Observation]) -> None:
         """Write observations; each overwrites its own row, but never the adapter name it first got."""
         with self._write() as conn:
@@ -68,6 +91,12 @@ class SqlRegistry(SqlReader):
         """The series' binding; made now where there is none. Names are compared case-folded."""
         with self._write() as conn:
             return arrivals.bind(conn, AdapterRecord(adapter, root, base, peft_type, task))
+
+    def rebind(self, adapter: str, root: str, seen: Sequence[Observation]) -> None:
+        """Bind a series to another root, with its sightings; `seen` is what is known of that root's directories now."""
+        with self._write() as conn:
+            arrivals.rebind(conn, adapter, root)
+            arrivals.observe(conn, seen)
 
     def intake(self, draft: Draft, at: float) -> tuple[AdapterVersion, bool]:
         """Make the draft a STAGED version, or a further sighting of the version that has its content (False)."""
@@ -82,11 +111,19 @@ class SqlRegistry(SqlReader):
     # --- the line ---
 
     def claim(
-        self, stage: Stage, owner: str, now: float, lease: float, horizon: float, *, prefer_base: str = ""
+        self,
+        stage: Stage,
+        owner: str,
+        now: float,
+        lease: float,
+        horizon: float,
+        *,
+        prefer_base: str = "",
+        prefer_final: bool = False,
     ) -> Claim | None:
-        """Lease the next due version of a stage, of an adapter on the preferred base first, then lowest intake."""
+        """Lease the next due version of a stage, of a preferred adapter first, then lowest intake."""
         with self._write() as conn:
-            return line.claim(conn, stage, line.Terms(owner, now, lease, horizon, prefer_base))
+            return line.claim(conn, stage, line.Terms(owner, now, lease, horizon, prefer_base, prefer_final))
 
     def next_due(self, stage: Stage, now: float) -> float | None:  # noqa: ARG002 - the port's; the answer may be past
         """When the next version of a stage is due or its lease runs out; None where there is none."""
@@ -205,3 +242,9 @@ class SqlRegistry(SqlReader):
         """Give pages that are not used any more back to the file system; how many bytes."""
         with self._write() as conn:
             return tidying.shrink(conn)
+
+
+def _changes(conn: Connection) -> int:
+    """How many rows the connection has changed since it was opened (sqlite3_total_changes)."""
+    raw = conn.connection.dbapi_connection
+    return int(raw.total_changes) if raw is not None else 0

@@ -81,6 +81,7 @@ def forget(conn: Connection, root: str, paths: Collection[str], before: float) -
         batch, rest = rest[:_AT_ONCE], rest[_AT_ONCE:]
         old = and_(own.changed_at < before, own.state.not_in(STANDING))
         dropped += conn.execute(delete(observations).where(own.root == root, own.path.in_(batch), old)).rowcount
+        arrivals.wrote(conn, ((root, path) for path in batch))
     return dropped
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from adapterd.core import pushes
 from adapterd.core.verdict import jsonable
 from adapterd.status.view import Item, Line, Overview
 
@@ -23,6 +24,7 @@ def render(view: Overview) -> bytes:
         "waiting": [_item(item) for item in view.waiting],
         "versions": [_version(line) for line in view.newest],
         "channels": [asdict(channel) for channel in view.channels],
+        "next_push": pushes.document(view.next_push),
     }
     return json.dumps(jsonable(document), indent=2).encode() + b"\n"
 

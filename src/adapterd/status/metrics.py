@@ -6,12 +6,14 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from adapterd.core import pushes
 from adapterd.core.version import Stage
 from adapterd.health import Health
 from adapterd.ports import RegistryReader
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _OBSERVED = "observed_"
+_LOOKED_AT = 1000  # validated versions that are searched for the next push
 
 
 class _Adapterd(Collector):
@@ -30,6 +32,28 @@ class _Adapterd(Collector):
         """One family at a time."""
         yield from self._counts()
         yield from self._daemon()
+        yield from self._hub()
+
+    def _hub(self) -> Iterator[Metric]:
+        """What the Hub still allows, what is paused, and when the next push comes."""
+        hub = self._health.hub()
+        if requests := hub.get("requests"):
+            yield GaugeMetricFamily(
+                "adapterd_hub_requests_left", "Requests that may be sent now.", value=requests["left"]
+            )
+            yield GaugeMetricFamily(
+                "adapterd_hub_requests_limit", "Requests allowed in five minutes.", value=requests["limit"]
+            )
+        paused = GaugeMetricFamily(
+            "adapterd_hub_paused", "Open breakers: of all calls, or of one action.", labels=["action"]
+        )
+        for action, value in ({"all": 0} | {each["action"] or "all": 1 for each in hub.get("paused", ())}).items():
+            paused.add_metric([action], value)
+        yield paused
+        if push := pushes.first(self._reader.versions(stage=Stage.VALIDATED, limit=_LOOKED_AT)):
+            yield GaugeMetricFamily(
+                "adapterd_next_push_timestamp_seconds", "When the next version goes to the Hub.", value=push.at
+            )
 
     def _counts(self) -> Iterator[Metric]:
         """What the registry holds."""
@@ -64,12 +88,18 @@ class _Adapterd(Collector):
         up = GaugeMetricFamily("adapterd_root_up", "Whether a root can be read.", labels=["root"])
         known = GaugeMetricFamily("adapterd_root_directories", "Adapter directories known in a root.", labels=["root"])
         scan = GaugeMetricFamily("adapterd_root_scan_seconds", "Length of a root's last scan.", labels=["root"])
+        hints = GaugeMetricFamily(
+            "adapterd_root_events",
+            "Whether file events of a root arrive; without them only the scan finds things.",
+            labels=["root"],
+        )
         for path, root in dict(health.roots).items():
             label = [path.encode("utf-8", "backslashreplace").decode()]
             up.add_metric(label, 0 if root.problem else 1)
             known.add_metric(label, root.known)
             scan.add_metric(label, root.scan_seconds)
-        yield from (up, known, scan)
+            hints.add_metric(label, int(root.events.startswith("on")))
+        yield from (up, known, scan, hints)
         events = CounterMetricFamily(
             "adapterd_events", "What happened since the start of the daemon.", labels=["event"]
         )

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adapterd.core import pushes
 from adapterd.core.version import Stage
-from adapterd.core.words import span
+from adapterd.core.words import span, utc
 from adapterd.status.markup import Markup, join, page, tag
 from adapterd.status.parts import (
     adapter_link,
     channels,
+    coming,
     items,
     label,
     loss,
@@ -39,6 +41,7 @@ def front(view: Overview) -> str:
         section("Waiting", items(view.waiting, view.now, "wait"), note=_some(view.waiting, "moves on by itself"))
         if view.waiting
         else "",
+        _hub(view),
         _versions(view),
         section("Channels", channels(view.channels, view.now, named=True)) if view.channels else "",
         tag("div", _lanes(health), _roots(health), cls="pair"),
@@ -112,6 +115,23 @@ def _some(found: Sequence[Item], note: str) -> str:
     return f"the first {MOST} of more" if len(found) == MOST else note
 
 
+def _hub(view: Overview) -> Markup:
+    """When the next push comes, what the Hub still allows, and what is paused; empty where there is nothing."""
+    hub = view.health.get("hub") or {}
+    paused = [
+        standing(
+            each["action"] or "all calls", "hub_paused", each["message"], "", "wait", coming(each["until"], view.now)
+        )
+        for each in hub.get("paused", ())
+    ]
+    said = pushes.told(view.next_push, view.now, utc)
+    if not (said or paused):
+        return Markup("")
+    requests = hub.get("requests")
+    note = f"{requests['left']:,} of {requests['limit']:,} requests left in five minutes" if requests else ""
+    return section("Hub", items((), view.now, "wait", tag("p", said) if said else Markup(""), *paused), note=note)
+
+
 def _versions(view: Overview) -> Markup:
     """The newest versions, a line each."""
     if not view.newest:
@@ -159,7 +179,7 @@ def _roots(health: Mapping[str, Any]) -> Markup:
         for root in health["roots"]
     ]
     columns = ["root", "state", "events", "directories", "scan"]
-    return section("Roots", table(columns, rows, [None, "tight", "tight", "num", "num"]))
+    return section("Roots", table(columns, rows, [None, "tight", None, "num", "num"]))
 
 
 def _footer() -> Markup:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from adapterd.core import pushes
+from adapterd.core.pushes import Push
 from adapterd.core.standing import erasures
 from adapterd.core.version import LIVE, AdapterVersion, Stage
 from adapterd.health import Health
@@ -70,6 +72,7 @@ class Overview:
     waiting: Sequence[Item]
     newest: Sequence[Line]
     channels: Sequence[ChannelRecord]
+    next_push: Push | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ def overview(reader: RegistryReader, health: Health, now: float) -> Overview:
         waiting=sorted(waiting, key=lambda item: item.until or 0.0)[:MOST],
         newest=[_line(reader, version) for version in reader.versions(limit=NEWEST)],
         channels=channels,
+        next_push=pushes.first(live),
     )
 
 

@@ -3,7 +3,7 @@
 It only looks. An observation overwrites its own row; running it twice changes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,8 +21,13 @@ from adapterd.steps.host import Host
 RESTING = ("baseline", "settled", "refused")
 """States in which nothing happens to a directory until its fingerprint changes."""
 
+TAKEN_UP = ("waiting", "stalled")
+"""States of a directory whose snapshot is still to be taken."""
+
 STALLED_CONVERSION = "conversion_stalled"
 """The reason of a directory whose conversion came to no answer, again and again."""
+
+NOT_MOUNTED = "mount it again; nothing is lost meanwhile, and what comes with it is new"
 
 LABELS_LIMIT = 64 * 1024
 
@@ -95,16 +100,22 @@ def scan(host: Host, root: Root, wanted: frozenset[str] = frozenset()) -> Scan:
         return Scan((), 0, reason("root_missing", f"root {path} does not exist"))
     walk = roots.walk(path, root.depth)
     before = {seen.path: seen for seen in host.registry.observations(str(path))}
-    found = _places(root, walk, before)
-    if not taken or (was is not None and was != inode and _replaced(was, inode, found)):
+    found = places(root, walk, before)
+    if _not_mounted(was, inode, found, before):
+        # What is written here all the same is new, and so is what comes when the other is back.
+        host.registry.know_directory(str(path), inode)
+        message = f"root {path} is empty and lies on another device than it did: nothing seems to be mounted there"
+        return Scan((), 0, reason("root_missing", message, NOT_MOUNTED))
+    known = was in (None, inode) or host.registry.knows_directory(str(path), inode)
+    if not taken or (was is not None and not known and _replaced(was, inode, found)):
         before = _take_baseline(host, root, inode, found, before)
         found = [replace(f, before=before.get(f.folder.path)) for f in found]
     elif was != inode:
         host.registry.set_root_inode(str(path), inode)
-    return replace(_sort_out(host, root, found, before, wanted), unreadable=walk.unreadable)
+    return replace(_sort_out(host, root, found, before, wanted, walk.unreadable), unreadable=walk.unreadable)
 
 
-def _places(root: Root, walk: roots.Walk, before: Mapping[str, Observation]) -> list[Found]:
+def places(root: Root, walk: roots.Walk, before: Mapping[str, Observation]) -> list[Found]:
     """Name run and checkpoint of every folder, and read each run's labels once."""
     labels: dict[str, Labels] = {}
     found = []
@@ -134,11 +145,21 @@ def _on_one_line(error: LabelsError) -> str:
     return f"{error.message}\nTry: {error.hint}".replace("\nTry: ", "; try: ").replace("\n", "; ")
 
 
+def _not_mounted(
+    was: tuple[int, int] | None,
+    inode: tuple[int, int],
+    found: Sequence[Found],
+    before: Mapping[str, Observation],
+) -> bool:
+    """Whether the root is the empty directory on which something else used to be mounted."""
+    return was is not None and was[0] != inode[0] and not found and bool(before)
+
+
 def _replaced(was: tuple[int, int], inode: tuple[int, int], found: Sequence[Found]) -> bool:
     """Whether another directory stands at the root's path now, which then gets a baseline of its own.
 
-    Device numbers change over reboots and remounts: a root in which anything is as it was seen is the same root, and
-    so is an inode of which nothing was seen yet.
+    Asked only of a directory that the root never was. Device numbers change over reboots and remounts: a root in which
+    anything is as it was seen is the same root, and so is an inode of which nothing was seen yet.
     """
     known = [f for f in found if f.before is not None]
     if any(f.before is not None and f.before.fingerprint == f.fingerprint for f in known):
@@ -225,9 +246,29 @@ def _mtime(found: Found) -> int:
 
 
 def _sort_out(
-    host: Host, root: Root, found: Sequence[Found], before: Mapping[str, Observation], wanted: frozenset[str]
+    host: Host,
+    root: Root,
+    found: Sequence[Found],
+    before: Mapping[str, Observation],
+    wanted: frozenset[str],
+    unreadable: Sequence[str],
 ) -> Scan:
-    now, last = host.clock(), _newest(found)
+    pending, written = judge(host, root, found, wanted, host.clock())
+    lost = gone({f.folder.path for f in found}, before, unreadable)
+    host.registry.observe([*written, *lost])
+    return Scan(in_order(pending), len(found), missed=tuple(was.path for was in lost))
+
+
+def in_order(pending: Sequence[Found]) -> tuple[Found, ...]:
+    """By run and step, the final last: what one scan finds together is taken in by step."""
+    return tuple(sorted(pending, key=lambda f: (f.at.run, f.at.name, f.at.checkpoint is None, f.at.checkpoint or 0)))
+
+
+def judge(
+    host: Host, root: Root, found: Sequence[Found], wanted: frozenset[str], now: float
+) -> tuple[list[Found], list[Observation]]:
+    """Which directories of whole runs shall come to rest, and what is to be written down of them and of the others."""
+    last = _newest(found)
     finals = {(f.at.run, f.at.name) for f in found if f.at.final}
     pending: list[Found] = []
     written: list[Observation] = []
@@ -247,11 +288,7 @@ def _sort_out(
             pending.append(f)
         if was is None or replace(was, message="") != replace(seen, message=""):
             written.append(seen)
-    gone = _gone(found, before)
-    host.registry.observe([*written, *gone])
-    # The final last: what one scan finds together is taken in by step.
-    order = sorted(pending, key=lambda f: (f.at.run, f.at.name, f.at.checkpoint is None, f.at.checkpoint or 0))
-    return Scan(tuple(order), len(found), missed=tuple(was.path for was in gone))
+    return pending, written
 
 
 def _state(why: Reason) -> str:
@@ -318,12 +355,12 @@ def _held_back(root: Root, f: Found, newest: frozenset[str], now: float, *, over
     return reason("unwanted", f"the root's `checkpoints: {root.checkpoints}` leaves out {f.folder.path}")
 
 
-def _gone(found: Sequence[Found], before: Mapping[str, Observation]) -> list[Observation]:
-    """A directory that vanished before its snapshot was taken is shown as missed."""
-    here = {f.folder.path for f in found}
+def gone(here: Collection[str], before: Mapping[str, Observation], unreadable: Sequence[str] = ()) -> list[Observation]:
+    """A directory that vanished before its snapshot was taken is shown as missed; what cannot be read may be there."""
+    veiled = tuple("" if path == "." else f"{path}/" for path in unreadable)
     lost = reason("source_gone", "it was deleted before its snapshot was taken")
     return [
         replace(was, state="source_gone", reason=lost.code, message=lost.message, hint=lost.hint)
         for path, was in before.items()
-        if path not in here and was.state in ("waiting", "stalled")
+        if path not in here and was.state in TAKEN_UP and not f"{path}/".startswith(veiled)
     ]

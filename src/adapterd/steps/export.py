@@ -1,6 +1,5 @@
 """export: the index document follows the registry's generation. Level-triggered, beside the line."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,8 +29,8 @@ def entries(registry: RegistryReader, publisher: str) -> list[dict[str, Any]]:
 def written_generation(host: Host) -> int:
     """The generation of the index document on disk; -1 where there is none."""
     try:
-        return int(json.loads(host.index.read_bytes())["generation"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return index.generation_of(host.index.read_bytes())
+    except OSError:
         return -1
 
 
@@ -43,16 +42,21 @@ def export(host: Host) -> int:
     return generation
 
 
+def repo_of(host: Host) -> str:
+    """The index repo; empty where none is configured."""
+    hub = host.config.hub
+    return f"{hub.namespace}/{hub.index_repo}" if hub.index_repo else ""
+
+
 def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
     """Bring the index repo up to date, where one is configured: one file per adapter, written by its publisher.
 
     Another publisher's files are left alone, and so is a file of ours that says the same already. Errors of the port
     pass through. True where a commit was made.
     """
-    name = host.config.hub.index_repo
-    if name is None:
+    if not (repo := repo_of(host)):
         return False
-    hub, repo = host.hub(), f"{host.config.hub.namespace}/{name}"
+    hub = host.hub()
     try:
         refs = hub.refs(repo)
     except NotFound:
@@ -69,7 +73,7 @@ def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
         data = index.render(part)
         if path in there:
             present = hub.read(repo, head, path)
-            if present == data or _publisher(present) not in ("", host.publisher):
+            if present == data or index.publisher_of(present) not in ("", host.publisher):
                 continue
         operations.append(AddBytes(path, data))
     if not operations:
@@ -79,10 +83,3 @@ def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
     except Conflict:
         return False  # another publisher was faster; the next round looks again
     return True
-
-
-def _publisher(data: bytes) -> str:
-    try:
-        return str(json.loads(data).get("publisher", ""))
-    except (ValueError, AttributeError):
-        return ""

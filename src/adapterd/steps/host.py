@@ -7,6 +7,7 @@ from pathlib import Path
 
 from adapterd.config import Config, Root
 from adapterd.fingerprints import Digests
+from adapterd.pace import Pace
 from adapterd.ports import Converter, Gates, Hub, Registry, Validator
 from adapterd.spool import Spool
 
@@ -23,6 +24,7 @@ class Host:
         user: name of the user that trains here, for naming templates.
         index: where ``index.json`` lies.
         digests: of the files of base models.
+        pace: of the endpoint: what may be sent now, and what must wait.
         sending: held while a commit is made that shares large objects with others, and while such objects are deleted.
     """
 
@@ -39,6 +41,7 @@ class Host:
     user: str
     index: Path
     digests: Digests = field(default_factory=Digests)
+    pace: Pace = field(default_factory=Pace)
     sending: threading.RLock = field(default_factory=threading.RLock)
 
     def root(self, path: str) -> Root | None:

@@ -7,13 +7,13 @@ crash between commit and record is found again by the commit's own trailers.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from adapterd.core import channels
+from adapterd.core import budget, channels
 from adapterd.core import publication as pub
 from adapterd.core.channels import Rule
 from adapterd.core.readme import BEGIN, END, splice_raw, split_front_matter
 from adapterd.core.reasons import reason
 from adapterd.core.standing import erased_numbers, held, yanked
-from adapterd.core.version import AdapterVersion, Reason, Stage, backoff
+from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.log import get_logger
 from adapterd.ports import (
     AddBytes,
@@ -32,13 +32,11 @@ from adapterd.ports import (
     Transient,
 )
 from adapterd.steps import repo as repos
+from adapterd.steps import waiting
 from adapterd.steps.host import Host
 from adapterd.steps.repo import RepoStalledError
 
 log = get_logger(__name__)
-
-LONGEST_WAIT = 3600.0
-"""No wait is longer, however long the Hub asks for: a due time much further away tells of a clock that jumped."""
 
 CONFLICT_WAIT = 5.0
 """Seconds until a channel whose head moved meanwhile is looked at again."""
@@ -46,9 +44,9 @@ CONFLICT_WAIT = 5.0
 
 def due(host: Host, *, all_: bool = False) -> list[tuple[ChannelRecord, AdapterVersion]]:
     """The channels that want another version now, each with that version; with `all_`, waiting ones too."""
-    now = host.clock()
+    now, longest = host.clock(), waiting.longest(host.config.schedule)
     moving = [(record, version) for record, version in _wanting(host) if not record.stalled]
-    return [pair for pair in moving if all_ or not now < pair[0].due_at <= now + 2 * LONGEST_WAIT]
+    return [pair for pair in moving if all_ or not now < pair[0].due_at <= now + 2 * longest]
 
 
 def stalled(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
@@ -59,7 +57,7 @@ def stalled(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
 def _wanting(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
     """Every channel that its rule wants elsewhere, whatever its standing, with the version that it wants."""
     known = {(c.adapter, c.channel): c for c in host.registry.channels()}
-    candidates = {o.version for o in host.registry.observations() if o.reason == "unfinished" and o.version}
+    candidates = {o.version for o in host.registry.observations(reason="unfinished") if o.version}
     wanted = []
     published: dict[str, list[AdapterVersion]] = {}
     for version in host.registry.versions(stage=Stage.PUBLISHED):
@@ -76,7 +74,11 @@ def _wanting(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
 
 def promote(host: Host, record: ChannelRecord, version: AdapterVersion, jitter: float) -> ChannelRecord:
     """Move one channel to a version, and record what came of it. Errors of the port become its standing."""
-    schedule = host.config.schedule
+    pause = host.pace.pause("commit", record.adapter, budget.PROMOTION)
+    if pause is not None:
+        waits = replace(_standing(record, reason(pause.code, pause.message)), due_at=pause.until)
+        host.registry.save_channel(waits)
+        return waits
     try:
         with host.sending:
             done = _promote(host, host.hub(), record, version)
@@ -89,11 +91,8 @@ def promote(host: Host, record: ChannelRecord, version: AdapterVersion, jitter: 
     except Denied as error:
         done = _standing(record, reason("denied", error.message, error.hint), stalled=True)
     except Transient as error:
-        attempts = record.attempts + (0 if error.throttled else 1)
-        pause = error.retry_after or backoff(attempts, schedule.backoff, schedule.backoff_max, jitter)
-        code = "rate_limited" if error.throttled else "hub_unreachable"
-        pause = min(pause, LONGEST_WAIT)
-        done = replace(_standing(record, reason(code, error.message)), attempts=attempts, due_at=host.clock() + pause)
+        later = waiting.after(error, record.attempts, host.config.schedule, host.clock(), jitter)
+        done = replace(_standing(record, later.reason), attempts=record.attempts + later.counts, due_at=later.until)
     except RegistryError:
         raise
     except Exception as error:  # a bug of ours: said with its traceback, and only this channel stops
@@ -126,9 +125,13 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
         hub.create_branch(repo, channel, root)
         head = root
     there = hub.tree(repo, head)
-    former = _former(hub, record, head, there)
+    former, highest = _former(hub, record, head, there)
+    moved = replace(moved, highest=max(moved.highest, highest))
     if former is not None and former.number == number:
         return replace(moved, commit=head)
+    if number <= highest:
+        # Another publisher, or an earlier life with a registry that is lost, moved it further: it stays, or is empty.
+        return replace(moved, number=former.number if former else None, commit=head)
     readme = hub.read(repo, head, pub.CARD) if pub.CARD in there else b""
     block = hub.read(repo, version.commit or "", pub.CARD).decode("utf-8", "replace")
     moves = operations(target, there, readme, block, version.commit or "")
@@ -142,20 +145,27 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
     return replace(moved, commit=commit)
 
 
-def _former(hub: Hub, record: ChannelRecord, head: str, there: Mapping[str, RemoteFile]) -> pub.Trailers | None:
-    """What the channel's head re-instates; None for a fresh channel. RepoStalledError `channel_drift` otherwise."""
+def _former(
+    hub: Hub, record: ChannelRecord, head: str, there: Mapping[str, RemoteFile]
+) -> tuple[pub.Trailers | None, int]:
+    """What the channel's head re-instates, None for a fresh channel; and the highest number that it ever held.
+
+    The branch says both: a registry may be new, and others may move the channel too. RepoStalledError `channel_drift`
+    where the head is nothing of ours.
+    """
     repo, channel = record.adapter, record.channel
     own = pub.OWN_FILES
     # A person may have edited the card since, so the newest commit need not be ours.
     log = hub.log(repo, head)
-    said = next((found for c in log if (found := pub.trailers(c.message))), None)
+    all_said = [found for c in log if (found := pub.trailers(c.message))]
+    said = all_said[0] if all_said else None
     if _emptied(log) and not channels.drift(there, (), own):
-        return None
+        return None, max((t.number for t in all_said if t.channel == channel), default=0)
     if said is None:
         if record.commit or (foreign := channels.drift(there, (), own)):
             what = f"commit {head[:12]}" if record.commit else foreign[0]
             raise RepoStalledError(reason("channel_drift", f"{what} on channel {channel} of {repo} is not ours"))
-        return None
+        return None, 0
     if said.channel and said.channel != channel:
         raise RepoStalledError(reason("channel_drift", f"{channel} of {repo} was moved to another channel's commit"))
     tree = hub.tree(repo, f"v{said.number}")
@@ -166,7 +176,7 @@ def _former(hub: Hub, record: ChannelRecord, head: str, there: Mapping[str, Remo
         raise RepoStalledError(
             reason("channel_drift", f"{changed[0]} on channel {channel} of {repo} is not v{said.number}'s")
         )
-    return said
+    return said, max((t.number for t in all_said if t.channel == channel), default=0)
 
 
 def _emptied(log: Sequence[RemoteCommit]) -> bool:

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from adapterd.bases import BaseMissingError, recorded
 from adapterd.core import adapter as ad
-from adapterd.core import card
+from adapterd.core import budget, card
 from adapterd.core import publication as pub
 from adapterd.core import verdict as judge
 from adapterd.core.examples import BadExamplesError
 from adapterd.core.publication import Expected
 from adapterd.core.readme import splice
 from adapterd.core.reasons import reason
-from adapterd.core.version import AdapterVersion, Advanced, Outcome, Refused, Stage, Stalled
+from adapterd.core.version import AdapterVersion, Advanced, Outcome, Refused, Stage, Stalled, Waiting
 from adapterd.ports import (
     AddBytes,
     AddFile,
@@ -39,8 +39,9 @@ from adapterd.ports import (
 from adapterd.roots import SettleError, header_of
 from adapterd.spool import Snapshot
 from adapterd.steps import repo as repos
+from adapterd.steps.coalescing import superseding
 from adapterd.steps.host import Host
-from adapterd.steps.validate import base_of, examples_of, passed, policy_of, root_of, superseding
+from adapterd.steps.validate import base_of, examples_of, passed, policy_of, root_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,8 @@ def publish(host: Host, claim: Claim) -> Outcome:
     """Bring one VALIDATED version to the Hub."""
     version, hub = claim.version, host.hub()
     intent = host.registry.intent(version.id)
-    if intent is None and (by := superseding(host, version)):
-        return Refused(Stage.SUPERSEDED, by)
-    if not hub.signed_in:
-        return Stalled(reason("token_missing", f"there is no token to publish {version.adapter} with"))
+    if (beforehand := _beforehand(host, version, hub, intent)) is not None:
+        return beforehand
     try:
         prepared = _prepare(host, version)
         record, refs = repos.observe(host, hub, version)
@@ -81,6 +80,19 @@ def publish(host: Host, claim: Claim) -> Outcome:
             return _finish(host, claim, hub, prepared, view, number, commit)
         case pub.Commit(_, above, anew):
             return _commit(host, claim, hub, prepared, view, above, intent, anew=anew)
+
+
+def _beforehand(host: Host, version: AdapterVersion, hub: Hub, intent: Intent | None) -> Outcome | None:
+    """What can be said without asking the Hub: left out, no token, not now. None where it is to be asked."""
+    if intent is None and (by := superseding(host, version, root_of(host, version))):
+        return Refused(Stage.SUPERSEDED, by)
+    if not hub.signed_in:
+        return Stalled(reason("token_missing", f"there is no token to publish {version.adapter} with"))
+    # What has an intent may be on the Hub already, and lack nothing but its tag.
+    action = "refs" if intent else "commit"
+    cost = budget.FIRST if host.registry.repo(version.adapter) is None else budget.LATER
+    pause = host.pace.pause(action, version.adapter, cost)
+    return None if pause is None else Waiting(pause.until, reason(pause.code, pause.message))
 
 
 def _prepare(host: Host, version: AdapterVersion) -> Prepared:

@@ -51,17 +51,25 @@ def observe(host: Host, hub: Hub, version: AdapterVersion) -> tuple[RepoRecord, 
             raise RepoStalledError(reason("repo_vanished", f"repo {repo} is gone")) from None
         if not host.config.hub.create_repos:
             raise RepoStalledError(reason("repo_missing", f"there is no repo {repo}")) from None
-        try:
-            hub.create_repo(repo, private=host.config.hub.private)
-        except Conflict as error:
-            # It is there, and hidden from this token.
-            raise Denied(f"repo {repo} exists and cannot be read with this token") from error
-        refs = hub.refs(repo)
+        refs = _made(host, hub, repo)
     private = hub.is_private(repo)
     if private not in (host.config.hub.private, record.private):
         is_, wanted = ("private", "public") if private else ("public", "private")
         raise RepoStalledError(reason("visibility_differs", f"repo {repo} is {is_}; hub.private wants it {wanted}"))
     return record, refs
+
+
+def _made(host: Host, hub: Hub, repo: str) -> Refs:
+    """Make a repo that was not there a moment ago."""
+    try:
+        hub.create_repo(repo, private=host.config.hub.private)
+    except Conflict as error:
+        # Somebody was faster, another publisher or an earlier holder of this version; or it is hidden from this token.
+        try:
+            return hub.refs(repo)
+        except NotFound:
+            raise Denied(f"repo {repo} exists and cannot be read with this token") from error
+    return hub.refs(repo)
 
 
 def view(host: Host, hub: Hub, record: RepoRecord, refs: Refs, version: AdapterVersion) -> View:
@@ -74,7 +82,7 @@ def view(host: Host, hub: Hub, record: RepoRecord, refs: Refs, version: AdapterV
     tags = naming.version_numbers(refs.tags)
     head = refs.branches.get(pub.BRANCH, "")
     if not head:
-        head = _fresh(hub, record, refs, tags)
+        head = _fresh(host, hub, record, refs, tags)
     if head == record.versions_head:
         return View(_seen(host, record, head, tags, ()), record, record.paths)
     log = hub.log(repo, head, record.versions_head or None)
@@ -106,15 +114,21 @@ def _seen(
     return pub.RepoView(head, tags, committed, known, erasures(record.standing), buried)
 
 
-def _fresh(hub: Hub, record: RepoRecord, refs: Refs, tags: Mapping[int, str]) -> str:
+def _taken_over(host: Host, record: RepoRecord) -> bool:
+    """Whether a person adopted the repo: the registry remembers it, and where that was lost, the Hub does."""
+    return record.adopted or host.publisher in publishers(record.standing)
+
+
+def _fresh(host: Host, hub: Hub, record: RepoRecord, refs: Refs, tags: Mapping[int, str]) -> str:
     """Make the branch `versions` of a repo that holds nothing yet."""
     repo, main = record.adapter, refs.branches.get("main", "")
+    taken_over = _taken_over(host, record)
     if record.versions_head:
         raise RepoStalledError(reason("repo_vanished", f"branch {pub.BRANCH} of {repo} is gone"))
-    if tags and not record.adopted:
+    if tags and not taken_over:
         raise RepoStalledError(reason("repo_not_ours", f"repo {repo} has tag v{min(tags)} and no branch {pub.BRANCH}"))
     foreign = sorted(set(hub.tree(repo, main)) - {".gitattributes"}) if main else []
-    if foreign and not record.adopted:
+    if foreign and not taken_over:
         raise RepoStalledError(reason("repo_not_ours", f"repo {repo} holds {foreign[0]} and no version of adapterd"))
     try:
         hub.create_branch(repo, pub.BRANCH, main)
@@ -137,7 +151,7 @@ def _head(
     repo = record.adapter
     readme = hub.read(repo, head, pub.CARD) if pub.CARD in paths else b""
     record = replace(record, readme=readme)
-    taken_over = record.adopted or host.publisher in publishers(record.standing)
+    taken_over = _taken_over(host, record)
     if pub.MANIFEST not in paths:
         # The first commit removes what else lies on the branch, so nothing may lie there that a person put there.
         bare = empty and not set(paths) - {".gitattributes"}

@@ -25,17 +25,17 @@ from adapterd.ports import (
 )
 from adapterd.roots import SettleError
 from adapterd.spool import Snapshot
+from adapterd.steps.coalescing import superseding
 from adapterd.steps.host import Host
 from adapterd.steps.judging import Examined, judged
 from adapterd.steps.mishaps import since_it_moved, unmeasured
-from adapterd.steps.settle import ASKED
 
 
 def validate(host: Host, claim: Claim) -> Outcome:
     """Probe a STAGED version in its base model, and decide."""
     version = claim.version
     root = root_of(host, version)
-    if by := superseding(host, version):
+    if by := superseding(host, version, root):
         return Refused(Stage.SUPERSEDED, by)
     try:
         snapshot = host.spool.snapshot(version.adapter, version.tree)
@@ -61,20 +61,6 @@ def validate(host: Host, claim: Claim) -> Outcome:
     except (WorkerDied, DeviceBusy) as error:
         return unmeasured(host, version, past, error)
     return _bound(host, version, snapshot, base, judged(host, Examined(version, snapshot, base, policy), result))
-
-
-def superseding(host: Host, version: AdapterVersion) -> Reason | None:
-    """Why a checkpoint is coalesced away: a later version of its run passed, and its root does not ask for all."""
-    root = root_of(host, version)
-    if version.final or version.number is not None or root is None or root.checkpoints == "all":
-        return None
-    for other in host.registry.versions(version.adapter):
-        later = other.run == version.run and other.intake > version.intake
-        if later and other.stage in (Stage.VALIDATED, Stage.PUBLISHED):
-            if any(event.kind == ASKED for event in host.registry.events(version.id)):
-                return None
-            return reason("superseded", f"{other.label} of the same run {version.run} came after it and passed")
-    return None
 
 
 def root_of(host: Host, version: AdapterVersion) -> Root | None:

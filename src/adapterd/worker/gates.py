@@ -1,11 +1,13 @@
 """The Gates port: commands of the operator's own, each in a process group of its own, without a token.
 
 A gate is no part of adapterd: it may hang, flood, leave processes behind or lie. Whatever it does, the daemon waits no
-longer than the deadline, keeps no more than the end of its output, and kills its whole group when it is over.
+longer than the deadline, keeps no more than the end of its output, and kills all that it started when it is over, in
+its group or not.
 """
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -20,7 +22,8 @@ from typing import Any
 from adapterd.core.reasons import BY_CODE
 from adapterd.log import redact
 from adapterd.ports import GateAnswer, GateFailed, GateRequest
-from adapterd.worker.environment import worker_environment
+from adapterd.worker import strays
+from adapterd.worker.environment import MARK, worker_environment
 from adapterd.worker.tail import BYTES, LogTail
 
 MOST_OUTPUT = 1024 * 1024
@@ -112,6 +115,7 @@ class _Run:
 
     def __init__(self, command: list[str], environment: Mapping[str, str], folder: str) -> None:
         """Start it."""
+        self._mark = secrets.token_hex(16)
         self._pipe, theirs = os.pipe()
         os.set_blocking(self._pipe, False)
         launch = [sys.executable, "-P", "-m", "adapterd.worker.launch", str(os.getpid()), str(theirs)]
@@ -123,7 +127,7 @@ class _Run:
                 stderr=subprocess.PIPE,
                 pass_fds=(theirs,),
                 start_new_session=True,
-                env=dict(environment),
+                env={**environment, MARK: self._mark},
                 cwd=folder,
             )
         except BaseException:
@@ -148,8 +152,9 @@ class _Run:
         return not self._waiting.is_alive()
 
     def kill(self) -> None:
-        """SIGKILL to the whole group, while it is not reaped."""
+        """SIGKILL to the whole group and what left it, while it is not reaped."""
         if self._process.returncode is None:
+            strays.end(self._mark, self._process.pid)
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -158,6 +163,7 @@ class _Run:
         self.kill()
         with suppress(subprocess.TimeoutExpired):
             self.status = self._process.wait(_REAP)
+        strays.end(self._mark)
         told = b""
         with suppress(BlockingIOError):
             told = os.read(self._pipe, 4096)

@@ -1,6 +1,6 @@
-"""End everything that a worker started, wherever it went: out of the process group, or from one parent to the next.
+"""End everything that a worker or a gate started, wherever it went: out of its group, or from one parent to the next.
 
-Each worker has a random mark in its environment, which what it starts inherits. While the worker lives, whoever
+Each of them has a random mark in its environment, which what it starts inherits. While a worker lives, whoever
 descends from it is found as well, with or without the mark: its orphans come back to it, since it is their reaper
 (`worker.yielding`). Linux alone, and only as far as /proc shows: the process group is killed by `worker.child`
 everywhere.

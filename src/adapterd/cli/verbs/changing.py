@@ -1,4 +1,4 @@
-"""retry, waive, adopt, registry rebuild: through the daemon where one runs, else here, under the writer's lock."""
+"""retry, waive, adopt, rebind, registry rebuild: by the daemon where one runs, else here, under the writer's lock."""
 
 import os
 import pwd
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapterd import operate
+from adapterd import operate, rebinding
 from adapterd.audit import AuditLog, Entry
 from adapterd.cli.exits import Exit, UsageFaultError
 from adapterd.cli.say import line
@@ -63,6 +63,22 @@ def adopt(given: Path | None, adapter: str, why: str) -> int:
     )
     commit = str(answer["commit"])
     line(f"{name} is adopted" + (f", recorded in commit {commit[:12]}" if commit else ", as it was already"))
+    return Exit.DONE
+
+
+def rebind(given: Path | None, adapter: str, root: Path, why: str) -> int:
+    """Let a series follow its root to another path."""
+    name, path = reference_of(adapter).adapter, str(root.expanduser().absolute())
+
+    def here(host: Host, _: str) -> Mapping[str, Any]:
+        was, count = rebinding.rebind(host, name, path)
+        return {"was": was, "directories": count}
+
+    answer = do_(path_of(given), ("rebind", {"adapter": name, "root": path}, why), here)
+    if answer["was"] == path:
+        line(f"{name} is bound to {path} already")
+    else:
+        line(f"{name} is bound to {path} now, was {answer['was']}; {answer['directories']} directories carried over")
     return Exit.DONE
 
 

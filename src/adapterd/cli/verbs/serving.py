@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adapterd.cli.exits import Exit, ServingFaultError, UsageFaultError
-from adapterd.hub.server import Account, DataDirectoryError, stored_token
+from adapterd.cli.say import complain
+from adapterd.hub.server import Account, DataDirectoryError, FaultFile, FaultFileError, stored_token
 from adapterd.hub.server import serve as run
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 
 
-def serve(data: Path, port: int, user: str, token: str | None, orgs: Sequence[str]) -> int:
+def serve(data: Path, port: int, user: str, token: str | None, orgs: Sequence[str], faults: Path | None) -> int:
     """Serve until SIGTERM or SIGINT; one line says when it is ready."""
     for name in (user, *orgs):
         if not _NAME.fullmatch(name):
@@ -20,8 +21,12 @@ def serve(data: Path, port: int, user: str, token: str | None, orgs: Sequence[st
     if token is not None and not re.fullmatch(r"hf_[A-Za-z0-9]{1,128}", token):
         raise UsageFaultError("--token: not of the form hf_ and letters or digits", "leave it out to have one made")
     try:
+        plan = FaultFile(faults, complain) if faults is not None else None
+    except FaultFileError as error:
+        raise UsageFaultError(f"--faults: {error.message}", error.hint) from error
+    try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        run(data, port, [Account(user, token or stored_token(data), "write", tuple(orgs))], _announce)
+        run(data, port, [Account(user, token or stored_token(data), "write", tuple(orgs))], _announce, plan)
     except DataDirectoryError as error:
         raise ServingFaultError(error.message, error.hint) from error
     except OSError as error:

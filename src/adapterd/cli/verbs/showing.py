@@ -14,6 +14,7 @@ from adapterd.cli.verbs import plain, telling
 from adapterd.cli.verbs.explaining import explain
 from adapterd.cli.verbs.settings import config_of, find, reader_of, reference_of
 from adapterd.config import Config, load
+from adapterd.core import pushes
 from adapterd.core.errors import AdapterdError
 from adapterd.core.naming import Reference, is_hub_id
 from adapterd.core.reasons import BY_CODE
@@ -101,6 +102,7 @@ def history(registry: RegistryReader, version: AdapterVersion) -> dict[str, Any]
     return {
         "version": plain.version(version, erased=stone is not None),
         "erased": asdict(stone) if stone else None,
+        "next_push": pushes.document(pushes.of(version)),
         "base": bound or None,
         "labels": dict(version.labels),
         "repairs": [dict(repair) for repair in version.repairs],

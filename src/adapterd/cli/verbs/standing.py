@@ -12,6 +12,7 @@ from adapterd.cli.verbs import plain
 from adapterd.cli.verbs.settings import config_of, reader_of
 from adapterd.config import places
 from adapterd.control import NoDaemonError, call
+from adapterd.core import pushes
 from adapterd.core.version import LIVE, Stage
 from adapterd.core.words import until
 from adapterd.ports import RegistryReader
@@ -27,10 +28,11 @@ def status(given: Path | None, *, as_json: bool) -> int:
     with reader_of(config) as registry:
         found: dict[str, Any] = {"daemon": health, "counts": dict(registry.counts()), **_standing(registry)}
         found["erased"] = sum(len(plain.erased(registry, adapter.name)) for adapter in registry.adapters())
+        found["next_push"] = pushes.document(push := pushes.first(registry.versions(stage=Stage.VALIDATED)))
     if as_json:
         say.document(found)
     else:
-        _tell(found)
+        _tell(found, push)
     return Exit.DONE
 
 
@@ -59,7 +61,7 @@ def _standing(registry: RegistryReader) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _tell(found: Mapping[str, Any]) -> None:
+def _tell(found: Mapping[str, Any], push: pushes.Push | None) -> None:
     daemon = found["daemon"]
     if daemon is None:
         say.line("daemon: not running")
@@ -79,7 +81,20 @@ def _tell(found: Mapping[str, Any]) -> None:
     say.line(
         "directories: " + _counted({k.removeprefix("observed_"): n for k, n in counts.items() if k[:9] == "observed_"})
     )
+    if text := pushes.told(push, time.time(), say.when):
+        say.line(text)
+    _tell_hub((daemon or {}).get("hub") or {})
     _tell_standing(found)
+
+
+def _tell_hub(hub: Mapping[str, Any]) -> None:
+    """What the Hub still allows, and what is paused; nothing where the daemon does not say."""
+    if "requests" not in hub:
+        return
+    say.line(f"Hub: {hub['requests']['left']} requests left of {hub['requests']['limit']} in five minutes")
+    for each in hub["paused"]:
+        say.line(f"paused, {each['action'] or 'all calls'}, tried again {until(each['until'], time.time())}")
+        _problem(each["message"], None)
 
 
 def _tell_standing(found: Mapping[str, Any]) -> None:

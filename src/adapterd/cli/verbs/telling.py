@@ -1,11 +1,12 @@
 """How a version, its reports and its history are told in words."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from adapterd.cli import say
-from adapterd.core import engines
+from adapterd.core import engines, pushes
 from adapterd.core.retention import CUT
 from adapterd.core.words import MEASUREMENTS, number, span
 
@@ -27,6 +28,8 @@ def version(found: Mapping[str, Any]) -> None:
     if version["reason"]:
         say.line(f"  {version['reason']}: {_inset(version['message'])}")
         say.line(f"  Try: {version['hint']}")
+    if push := found["next_push"]:
+        say.line(pushes.told(pushes.Push(**{**push, "message": push["message"] or ""}), time.time(), say.when))
     named = {**version, "base": found["base"] or version["base"]}
     for name in ("commit", "identity", "tree", "base", "run", "step"):
         if named[name] not in (None, ""):

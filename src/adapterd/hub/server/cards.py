@@ -20,15 +20,15 @@ class CardCheck:
     warnings: tuple[str, ...] = ()
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """Reads YAML as the Hub does, where ``no`` is Norwegian and only true and false are switches."""
 
 
-_Loader.yaml_implicit_resolvers = {
+Loader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF"))
+Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF"))
 
 
 def metadata(content: str) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def _load(content: str) -> dict[str, Any] | CardCheck | None:
     if found is None or not found[1].strip():
         return None
     try:
-        data = _plain(yaml.load(found[1], Loader=_Loader))  # noqa: S506 (a safe loader)
+        data = _plain(yaml.load(found[1], Loader=Loader))  # noqa: S506 (a safe loader)
     except yaml.YAMLError as error:
         return CardCheck(errors=(f"Invalid YAML: {' '.join(str(error).split())}",))
     except (RecursionError, ValueError):

@@ -16,7 +16,9 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from adapterd.hub.server.accounts import Account
+from adapterd.hub.server.faults import FaultPlan
 from adapterd.hub.server.web.app import PART_SIZE, create_app
+from adapterd.hub.server.web.faulty import OpenProtocol
 
 if TYPE_CHECKING:
     from adapterd.hub.server.storage.catalog import Clock
@@ -35,7 +37,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=OpenProtocol,
                 ws="none",
                 loop="asyncio",
                 lifespan="on",
@@ -111,22 +113,29 @@ def start(
     middleware: Sequence[Middleware] = (),
     part_size: int = PART_SIZE,
     clock: "Clock" = time.time,
+    faults: FaultPlan | None = None,
 ) -> RunningHub:
-    """Serve a data directory from a thread; port 0 takes a free one."""
+    """Serve a data directory from a thread; port 0 takes a free one. The plan of faults may change meanwhile."""
     listening = _listen(port)
     try:
-        app = create_app(data, accounts, middleware, part_size=part_size, clock=clock)
+        app = create_app(data, accounts, middleware, part_size=part_size, clock=clock, faults=faults)
     except BaseException:
         listening.close()
         raise
     return RunningHub(app, listening)
 
 
-def serve(data: Path, port: int, accounts: Sequence[Account], announce: Callable[[str], None]) -> None:
+def serve(
+    data: Path,
+    port: int,
+    accounts: Sequence[Account],
+    announce: Callable[[str], None],
+    faults: FaultPlan | None = None,
+) -> None:
     """Serve a data directory in the foreground until SIGTERM or SIGINT; announce one line when ready."""
     listening = _listen(port)
     try:
-        app = create_app(data, accounts)
+        app = create_app(data, accounts, faults=faults)
     except BaseException:
         listening.close()
         raise

@@ -1,7 +1,6 @@
 """What a commit asks for, parsed from the lines that the client sends."""
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -132,5 +131,5 @@ def _decoded(value: dict[str, Any]) -> bytes:
         return content.encode(errors="replace")
     try:
         return base64.b64decode(content, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error, or letters that are no ASCII
         raise bad_request(f"File {value.get('path')!r} is not valid base64") from error

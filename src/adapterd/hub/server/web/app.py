@@ -10,10 +10,12 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
 from adapterd.hub.server.accounts import Account
+from adapterd.hub.server.faults import FaultPlan
 from adapterd.hub.server.signing import Signer
 from adapterd.hub.server.storage.catalog import Catalog, Clock
 from adapterd.hub.server.web import changing, lfs, reading, repos, resolve
 from adapterd.hub.server.web.call import Handler, Hub, StreamHandler, blocking, page_of, streaming
+from adapterd.hub.server.web.faulty import Faulty
 from adapterd.hub.server.web.middleware import LOOPBACK, Guard, RawPath, Recorder, RequestLog
 
 PART_SIZE = 64 * 1024 * 1024
@@ -53,11 +55,12 @@ def create_app(
     *,
     part_size: int = PART_SIZE,
     clock: Clock = time.time,
+    faults: FaultPlan | None = None,
 ) -> Starlette:
     """Make a Hub over a data directory, which it holds until its lifespan ends.
 
     ``middleware`` stands between the request log and the Hub: what it answers is logged, what it swallows never
-    reaches the Hub.
+    reaches the Hub. ``faults`` stand behind it.
     """
     catalog = Catalog(data, clock)
     hub = Hub(catalog, tuple(accounts), Signer(data), clock, part_size)
@@ -69,7 +72,8 @@ def create_app(
         yield
         catalog.close()
 
-    around = [Middleware(Recorder, log), *middleware, Middleware(Guard, LOOPBACK), Middleware(RawPath)]
+    plan = () if faults is None else (Middleware(Faulty, faults, catalog),)
+    around = [Middleware(Recorder, log), *middleware, *plan, Middleware(Guard, LOOPBACK), Middleware(RawPath)]
     app = Starlette(routes=_routes(hub), middleware=around, lifespan=lifespan)
     app.router.redirect_slashes = False
     app.state.requests = log
