@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from adapterd import log as logs
-from adapterd import operate, rebinding
+from adapterd import operate, rebinding, tidy
 from adapterd.audit import AuditLog, Entry
 from adapterd.bases import BaseMissingError, configured, recorded
 from adapterd.compose import Once, SetupError, hub_of, make_folder, opened, pace_of, worker_of
@@ -243,8 +243,23 @@ class Daemon:
         def status(request: Request) -> Mapping[str, Any]:  # noqa: ARG001 - every handler takes the request
             return {"health": dict(self.health.document()), "scans_done": self.health.scans_done}
 
-        changing = {"retry": retry, "waive": waive, "adopt": adopt, "rebind": rebind, "sync": sync}
+        changing = {"retry": retry, "waive": waive, "adopt": adopt, "rebind": rebind, "sync": sync, **self._tidying()}
         return {"status": status} | {name: audited(do) for name, do in changing.items()}
+
+    def _tidying(self) -> dict[str, Callable[[Request], Mapping[str, Any]]]:
+        def erase(request: Request) -> Mapping[str, Any]:
+            self._ask_for_token_again()
+            references = [str(reference) for reference in request.arguments.get("references", [])]
+            return tidy.erase(self._host, references, request.user, request.reason)
+
+        def prune(request: Request) -> Mapping[str, Any]:
+            self._reread()
+            if not request.arguments.get("hub"):
+                return tidy.prune_here(self._host)
+            self._ask_for_token_again()
+            return tidy.prune_hub(self._host, request.user, request.reason)
+
+        return {"erase": erase, "prune": prune}
 
     def reload(self) -> None:
         """SIGHUP: read the configuration again; a wrong one is said and the old one stays."""

@@ -5,18 +5,24 @@ The daemon runs it for the control socket; without a daemon the command line run
 
 import json
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from adapterd.core import naming
 from adapterd.core import publication as pub
+from adapterd.core.erasing import Target
 from adapterd.core.errors import AdapterdError
-from adapterd.core.index import render
 from adapterd.core.reasons import BY_CODE, WAIVABLE
+from adapterd.core.retention import is_erased
+from adapterd.core.standing import Document, Said, erasures, publishers, tombstones, with_publishers
 from adapterd.core.version import LIVE, AdapterVersion, Stage
 from adapterd.log import get_logger, redact
-from adapterd.ports import AddBytes, Hub, NotFound, RepoRecord
+from adapterd.ports import Hub, NotFound, RepoRecord
 from adapterd.steps import repo as repos
+from adapterd.steps import standing
+from adapterd.steps.erase import target_of
 from adapterd.steps.host import Host
 from adapterd.steps.waivers import WAIVED
 
@@ -33,6 +39,18 @@ class UnknownVersionError(AdapterdError):
     """Nothing in the registry answers to the name."""
 
     exit = 5
+
+
+class ErasedError(AdapterdError):
+    """What was asked for was erased, and stays so."""
+
+    exit = 6
+
+
+class SnapshotGoneError(AdapterdError):
+    """There are no bytes to go on with; the directory has to be taken in again."""
+
+    exit = 4
 
 
 def find(host: Host, reference: str) -> list[AdapterVersion]:
@@ -84,10 +102,15 @@ def retry(host: Host, reference: str, actor: str, why: str) -> list[str]:
     versions = find(host, reference)
     now = host.clock()
     moved = []
+    hopeless: list[AdapterdError] = []
     for version in versions:
-        if why:
-            host.registry.note(version.id, "retry_asked", {"actor": actor, "reason": why}, now)
-        moved.append(host.registry.retry(version.id, now, actor).label)
+        with host.spool.deciding:
+            if problem := _hopeless(host, version):
+                hopeless.append(problem)
+                continue
+            if why:
+                host.registry.note(version.id, "retry_asked", {"actor": actor, "reason": why}, now)
+            moved.append(host.registry.retry(version.id, now, actor).label)
     adapter = reference.partition("@")[0]
     for channel in host.registry.channels():
         if channel.stalled and (reference == "--all" or channel.adapter == adapter):
@@ -96,7 +119,21 @@ def retry(host: Host, reference: str, actor: str, why: str) -> list[str]:
             moved.append(f"{channel.adapter}@{channel.channel}")
     if reference == "--all" or reference.startswith("/"):
         moved += _look_again(host, reference)
+    if hopeless and not moved and reference != "--all":
+        raise hopeless[0]
     return moved
+
+
+def _hopeless(host: Host, version: AdapterVersion) -> AdapterdError | None:
+    """Why a version that left the line cannot go again; None where it can."""
+    repo = host.registry.repo(version.adapter)
+    if is_erased(version) or (repo is not None and version.identity in erasures(repo.standing)):
+        return ErasedError(f"{version.label} was erased", "nothing: what was erased is never published again")
+    if version.stage not in (Stage.REJECTED, Stage.SUPERSEDED) or host.spool.holds(version.adapter, version.tree):
+        return None
+    places = [str(Path(s.root) / s.path) for s in host.registry.sightings(version.id)]
+    here = next((place for place in places if Path(place).is_dir()), places[-1] if places else "DIR")
+    return SnapshotGoneError(f"the snapshot of {version.label} was tidied away", f"adapterd sync {shlex.quote(here)}")
 
 
 class WaiverError(AdapterdError):
@@ -127,6 +164,8 @@ def waive(host: Host, code: str, reference: str, actor: str, why: str) -> str:
     if otherwise := _not_refused_for(host, version, code):
         message = f"{version.label} was not refused for {code}: {otherwise}"
         raise WaiverError(message, f"adapterd show {version.label}", UnknownVersionError.exit)
+    if problem := _hopeless(host, version):
+        raise problem
     host.registry.note(version.id, WAIVED, {"code": code, "actor": actor, "reason": words}, host.clock())
     log.warning("reason_waived", adapter=version.adapter, version=version.label, reason=code, message=words)
     return host.registry.retry(version.id, host.clock(), actor).label
@@ -179,25 +218,16 @@ def adopt(host: Host, adapter: str, actor: str, why: str) -> str:
     The publishers that its manifests name stay listed beside ours.
     """
     hub = host.hub()
-    refs = hub.refs(adapter)
-    record = host.registry.repo(adapter) or RepoRecord(adapter)
-    record = repos.standing(hub, record, refs)
-    theirs = _publisher_at(hub, adapter, refs.branches.get(pub.BRANCH, ""))
+    theirs = _publisher_at(hub, adapter, hub.refs(adapter).branches.get(pub.BRANCH, ""))
     ids = {host.publisher, *([theirs] if theirs else [])}
-    commit = ""
-    alone = theirs == host.publisher and not pub.publishers(record.standing)
-    if not alone and not ids <= pub.publishers(record.standing):
-        document = pub.with_publisher(record.standing, ids, actor, why, host.clock())
-        head = refs.branches.get(pub.STANDING_BRANCH, "")
-        if not head:
-            if not (head := refs.branches.get("main", "")):
-                raise NotFound(f"{adapter} has no branch main to start from", "make the branch on the Hub")
-            hub.create_branch(adapter, pub.STANDING_BRANCH, head)
-        message = f"Publisher {host.publisher} adopted this repo\n\nBy {actor}. {why}".strip()
-        commit = hub.commit(
-            adapter, pub.STANDING_BRANCH, head, [AddBytes(pub.STANDING_FILE, render(document))], message
-        )
-        record = replace(record, standing=document, standing_head=commit)
+    said = Said(actor, why, host.clock())
+
+    def listed(document: Document) -> dict[str, Any]:
+        alone = theirs == host.publisher and not publishers(document)
+        return dict(document) if alone or ids <= publishers(document) else with_publishers(document, ids, said)
+
+    message = f"Publisher {host.publisher} adopted this repo\n\nBy {actor}. {why}".strip()
+    record, commit = standing.change(host, adapter, listed, message)
     private = hub.is_private(adapter)
     host.registry.save_repo(replace(record, adopted=True, private=private))
     if host.registry.versions(adapter):
@@ -212,3 +242,32 @@ def _publisher_at(hub: Hub, adapter: str, head: str) -> str:
         return str(json.loads(hub.read(adapter, head, pub.MANIFEST)).get("publisher", ""))
     except (NotFound, ValueError, AttributeError):
         return ""
+
+
+def targets(host: Host, reference: str) -> list[Target]:
+    """The version that ADAPTER@vN or ADAPTER@id:HEX names, to be erased; UnknownVersionError.
+
+    One that the registry no longer knows is named by its tombstone, or by the manifest under its tag.
+    """
+    try:
+        parsed = naming.parse_reference(reference)
+    except ValueError as error:
+        raise UnknownVersionError(str(error), "namespace/name@v3 or namespace/name@id:HEX") from error
+    if parsed.number is None and parsed.identity is None:
+        raise UnknownVersionError(f"{reference} names no single version", "namespace/name@v3 or namespace/name@id:HEX")
+    adapter, number, prefix = parsed.adapter, parsed.number, parsed.identity
+    known = host.registry.find(adapter, number=number, identity=prefix)
+    if known is not None:
+        return [target_of(host, known)]
+    hub = host.hub()
+    refs = hub.refs(adapter)
+    record = repos.standing(hub, host.registry.repo(adapter) or RepoRecord(adapter), refs)
+    for stone in tombstones(record.standing):
+        if number == stone.number if prefix is None else stone.identity.startswith(prefix):
+            return [Target(stone.identity, None, stone.number, stone.commit)]
+    commit = refs.tags.get(f"v{number}")
+    try:
+        manifest = json.loads(hub.read(adapter, commit, pub.MANIFEST)) if commit else {}
+        return [Target(str(manifest["identity"]["digest"]), None, number, commit or "")]
+    except (NotFound, ValueError, KeyError, TypeError):
+        raise UnknownVersionError(f"there is no {reference}", f"adapterd list {adapter}") from None

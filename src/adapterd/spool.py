@@ -21,6 +21,7 @@ from typing import Any
 from adapterd.core import adapter as ad
 from adapterd.core import leaks, quota
 from adapterd.core.adapter import Entry
+from adapterd.core.retention import Lying
 from adapterd.roots import GONE, SettleError, entries_of, header_of, open_regular, read_small
 
 CHUNK = 1024 * 1024
@@ -50,6 +51,8 @@ class Spool:
         self._used: int | None = None
         self._line = quota.EMPTY
         self._asked: set[str] = set()
+        self.deciding = threading.RLock()
+        """Held between asking the registry about a snapshot and what follows from the answer: its row, or its end."""
 
     def prepare(self) -> None:
         """Make the folder, private to its user, and clear what a crash left half-copied."""
@@ -332,6 +335,23 @@ class Spool:
             return not any(path.name != ".incoming" for path in self.path.iterdir())
         except OSError:
             return True
+
+    def holds(self, adapter: str, tree: str) -> bool:
+        """Whether the snapshot lies here."""
+        return self.payload(adapter, tree).is_dir()
+
+    def trees(self, adapter: str) -> frozenset[str]:
+        """The snapshots of an adapter that lie here."""
+        return frozenset(path.parent.name for path in (self.path / adapter).glob("*/payload"))
+
+    def lying(self) -> Iterator[Lying]:
+        """Every snapshot, with its size; one that goes meanwhile is left out."""
+        said = {(adapter, tree): str(sidecar.get("identity") or "") for adapter, tree, sidecar in self.sidecars()}
+        for path in sorted(self.path.glob("[!.]*/*/*/payload")):
+            adapter, tree = "/".join(path.parts[-4:-2]), path.parts[-2]
+            with suppress(FileNotFoundError):
+                size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+                yield Lying(adapter, tree, said.get((adapter, tree), ""), size, path.parent.stat().st_mtime)
 
     def write_sidecar(self, adapter: str, tree: str, sidecar: Mapping[str, Any]) -> None:
         """Record beside the payload what a rebuild needs."""

@@ -9,13 +9,23 @@ from adapterd.core.errors import AdapterdError
 from adapterd.health import Health
 from adapterd.log import get_logger
 from adapterd.steps.host import Host
+from adapterd.steps.retain import retain
 
 log = get_logger(__name__)
 
 Chore = Callable[[Host, Health], None]
 """Does its work once. An AdapterdError is said and tried again at the next trigger; nothing else waits for it."""
 
-CHORES: Mapping[str, Chore] = MappingProxyType({"backup": keeping.backup, "audit": keeping.audit})
+
+def retention(host: Host, health: Health) -> None:
+    """Let go of what nobody needs any more."""
+    done = retain(host)
+    health.count("snapshot_discarded", done.snapshots)
+
+
+CHORES: Mapping[str, Chore] = MappingProxyType(
+    {"retention": retention, "backup": keeping.backup, "audit": keeping.audit}
+)
 """Every chore by name, in the order in which they are done."""
 
 TRIGGERS: Mapping[str, str] = MappingProxyType({"backup": "retention"})

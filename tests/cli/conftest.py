@@ -115,6 +115,7 @@ def host(config: Path, template: Path, tmp_path: Path, whole: Path) -> Path:
     place = tmp_path / "state" / "registry.db"
     place.parent.mkdir(mode=0o700)
     place.write_bytes(template.read_bytes())
+    (place.parent / "spool" / "acme/support" / ("f" * 64) / "payload").mkdir(parents=True)
     report = {"measurements": {"effect": 0.25, "gate.acc": 0.5}, "device": "cpu", "dtype": "float32"}
     gates = [{"command": "evaluate", "exit": 3, "seconds": 2.0, "metrics": {"acc": 0.5}}]
     waivers = [{"code": "gate_refused", "actor": "ada", "reason": "known", "at": NOW}]

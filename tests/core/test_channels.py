@@ -47,6 +47,7 @@ VERSIONS = [
         (Rule.FINALS, 3, {}, None),
         (Rule.FINALS, 0, {"yanks": [{"number": 2}]}, 1),
         (Rule.FINALS, 0, {"yanks": [{"number": 1}, {"number": 2}]}, None),
+        (Rule.FINALS, 0, {"erasures": [{"identity": "x", "number": 2}]}, 1),
         (Rule.FINALS, 0, {"holds": [{"channel": "main"}]}, None),
         (Rule.FINALS, 0, {"holds": [{"channel": "other"}]}, 2),
         (Rule.FINALS, 0, {"yanks": "nonsense", "holds": {"channel": "main"}}, 2),
@@ -56,7 +57,7 @@ VERSIONS = [
     ],
 )
 def test_rules(rule: Rule, highest: int, standing: dict[str, Any], number: int | None) -> None:
-    """An automatic rule takes what is newer than all it ever held, not yanked, not held, and of its kind."""
+    """An automatic rule takes what is newer than all it held, neither yanked nor erased, and of its kind."""
     found = channels.wanted(rule, "main", VERSIONS, highest, standing, {3})
     assert (found.number if found else None) == number
 

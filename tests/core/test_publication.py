@@ -196,39 +196,3 @@ def test_differences_name_every_path() -> None:
 def test_foreign_paths() -> None:
     """On `versions` there is the payload, and what adapterd writes itself."""
     assert pub.foreign_paths({"a", "x/.env", "adapterd.json", "README.md", ".gitattributes"}, {"a"}) == ("x/.env",)
-
-
-@pytest.mark.parametrize("listed", [None, 3, "x", {"id": MINE}, [3, {}, {"id": None}, {"id": ""}]])
-def test_a_malformed_standing_document_lists_nobody(listed: object) -> None:
-    """What is no list of entries names no publisher and no erasure."""
-    assert pub.publishers({"publishers": listed}) == frozenset()
-    assert pub.erasures({"erasures": listed}) == frozenset()
-
-
-def test_publishers_are_added_once() -> None:
-    """A publisher is listed with actor, reason and time, once; everything else in the document stays."""
-    first = pub.with_publisher({"holds": [1]}, [MINE], "alice", "adopted", 5.0)
-    assert first == {
-        "schema": 1,
-        "holds": [1],
-        "publishers": [{"id": MINE, "actor": "alice", "reason": "adopted", "at": 5.0}],
-    }
-    assert pub.with_publisher(first, [MINE], "bob", "again", 6.0) == first
-    assert pub.publishers(pub.with_publisher(first, [OTHER], "bob", "too", 6.0)) == {MINE, OTHER}
-
-
-@pytest.mark.parametrize(
-    ("document", "fault"),
-    [
-        ({}, ""),
-        ({"schema": 1, "erasures": [{"identity": "a"}], "publishers": []}, ""),
-        ([], "holds no object"),
-        ({"schema": 2}, "has schema 2"),
-        ({"schema": "1"}, "has schema 1"),
-        ({"erasures": {"identity": "a"}}, "has erasures that are no list of objects"),
-        ({"holds": ["main"]}, "has holds that are no list of objects"),
-    ],
-)
-def test_a_standing_document_that_cannot_be_read_is_not_an_empty_one(document: object, fault: str) -> None:
-    """An erasure or a hold that is overlooked would be published, or moved, against somebody's word."""
-    assert pub.standing_fault(document) == fault

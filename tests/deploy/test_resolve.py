@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adapterd.core.naming import parse_reference
-from adapterd.deploy import NewerSchemaError, Resolved, VerificationError, resolve
+from adapterd.deploy import ErasedError, NewerSchemaError, Resolved, VerificationError, resolve
 from adapterd.hub.client import HubClient
 from adapterd.hub.server import RunningHub
 from adapterd.ports import NotFound
@@ -88,6 +88,24 @@ def test_a_yanked_version_comes_with_a_warning(repo: "Repo") -> None:
     assert found.yanked
     assert found.warnings == (f"{repo.adapter}@v1 was yanked: wrong data",)
     assert named(repo, "@v2").warnings == ()
+
+
+def test_an_erased_version_is_not_found_by_any_of_its_names(repo: "Repo") -> None:
+    """By number, identity, commit or channel, with its tag there still or not: it was erased, and why; others are."""
+    repo.publish()
+    repo.publish()
+    repo.promote(2)
+    identity = repo.manifests[2]["identity"]["digest"]
+    told = {"identity": identity, "number": 2, "actor": "ann", "reason": "asked for", "at": 1.0}
+    repo.standing({"schema": 1, "erasures": [told]})
+    for _ in range(2):
+        for at in ("@v2", f"@id:{identity[:12]}", f"@{repo.commits[2]}", "@main"):
+            with pytest.raises(ErasedError, match="v2 was erased: asked for") as erased:
+                named(repo, at)
+            assert "v1" in erased.value.hint
+        if "v2" in repo.hub.refs(repo.adapter).tags:
+            repo.hub.delete_tag(repo.adapter, "v2")
+    assert named(repo, "@v1").number == 1
 
 
 def test_a_standing_document_of_a_newer_schema_stops(repo: "Repo") -> None:

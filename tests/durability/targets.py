@@ -10,7 +10,7 @@ from adapterd.config.errors import Problem
 from adapterd.config.source import decode
 from adapterd.control import wire as control
 from adapterd.core import adapter as ad
-from adapterd.core import channels, golden, index, naming
+from adapterd.core import golden, index, naming, standing
 from adapterd.core import publication as pub
 from adapterd.core.archive import check_archive
 from adapterd.core.errors import AdapterdError
@@ -89,10 +89,14 @@ def _golden(data: bytes) -> None:
 
 def _standing(data: bytes) -> None:
     document = json.loads(data)
-    if pub.standing_fault(document):
+    if standing.fault(document):
         raise ValueError("refused")
-    pub.publishers(document), pub.erasures(document), channels.yanked(document), channels.held(document)
-    pub.with_publisher(document, {"p"}, "me", "why", 1.0)
+    said = standing.Said("me", "why", 1.0)
+    standing.yanked(document), standing.held(document)
+    added = standing.with_publishers(document, {"p"}, said)
+    added = standing.with_tombstones(added, [standing.Tombstone("i" * 64, 1, "", said)])
+    if not ({"p"} <= standing.publishers(added) and "i" * 64 in standing.erasures(added) and not standing.fault(added)):
+        raise AssertionError("what was added does not stand there")
 
 
 def _trailers(data: bytes) -> None:

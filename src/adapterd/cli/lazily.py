@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         serving,
         showing,
         standing,
+        tidying,
         validating,
         watching,
     )
@@ -36,6 +37,7 @@ __all__ = [
     "serving",
     "showing",
     "standing",
+    "tidying",
     "validating",
     "watching",
 ]

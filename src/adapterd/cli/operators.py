@@ -8,7 +8,7 @@ from typer.core import TyperCommand
 
 from adapterd.cli import lazily
 from adapterd.cli.exits import UsageFaultError
-from adapterd.cli.options import ConfigOption, JsonOption, WhyOption, end
+from adapterd.cli.options import ConfigOption, JsonOption, WhyOption, YesOption, end
 
 registry = typer.Typer(help="The durable record of every version.", no_args_is_help=True)
 
@@ -143,6 +143,47 @@ def audit(
     end(lazily.auditing.audit(config, adapters or [], deep=deep, as_json=as_json))
 
 
+def erase(
+    versions: Annotated[list[str], typer.Argument(metavar="VERSION", help="ADAPTER@vN, or ADAPTER@id:HEX.")],
+    why: Annotated[str, typer.Option("--reason", help="Why; whoever may read the repo can read it.")],
+    yes: YesOption = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take versions from the Hub and from this host, for good.
+
+    They are never published again, their tags and large files are deleted, channels go back to what they held before.
+    Says what it cannot reach. If it was interrupted, the same again completes it.
+    """
+    end(lazily.tidying.erase(config, versions, why, yes=yes, as_json=as_json))
+
+
+def prune(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would go from this host, and why.")
+    ] = False,
+    hub: Annotated[bool, typer.Option("--hub", help="Versions on the Hub instead, by retention.hub.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="With --hub: show which would go, and how many bytes.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="With --hub: erase those.")] = False,
+    yes: YesOption = False,
+    why: Annotated[str, typer.Option("--reason", help="With --apply: why; it can be read in the repo.")] = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let go of snapshots and histories that nobody needs any more; with --hub, of old versions there."""
+    if hub:
+        if dry_run or plan == apply:
+            raise UsageFaultError("prune --hub takes either --plan or --apply", "adapterd prune --hub --plan")
+        if plan:
+            end(lazily.tidying.plan_hub(config, as_json=as_json))
+        end(lazily.tidying.prune_hub(config, why, yes=yes, as_json=as_json))
+    if plan or apply:
+        raise UsageFaultError("--plan and --apply belong to --hub", "adapterd prune --dry-run, or prune --hub --plan")
+    if dry_run:
+        end(lazily.tidying.plan(config, as_json=as_json))
+    end(lazily.tidying.prune(config, as_json=as_json))
+
+
 @registry.command()
 def rebuild(
     adapters: Annotated[
@@ -186,4 +227,6 @@ def add_to(app: typer.Typer) -> None:
     app.command()(adopt)
     app.command()(rebind)
     app.command()(audit)
+    app.command()(prune)
+    app.command()(erase)
     app.add_typer(registry, name="registry")

@@ -15,6 +15,7 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask; needed where nobody can be asked.")]
 WhyOption = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit log.")]
 EndpointOption = Annotated[
     str | None, typer.Option("--endpoint", help="Address of the Hub; else the configuration's, or HF_ENDPOINT.")

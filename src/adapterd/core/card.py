@@ -13,6 +13,7 @@ from adapterd.core.publication import Trailers, with_trailers
 from adapterd.core.readme import BEGIN, END
 from adapterd.core.variants import Variant, parse
 from adapterd.core.version import AdapterVersion
+from adapterd.core.words import size
 
 SCHEMA = 1
 
@@ -225,7 +226,7 @@ def block(facts: Facts, number: int) -> str:
         ("identity", f"`{version.identity[:16]}`"),
         ("base model", f"{base} at `{facts.base.revision}`"),
         ("adapter", _kind(facts.config)),
-        ("size", f"{_size(facts.bytes)}{share}"),
+        ("size", f"{size(facts.bytes)}{share}"),
         ("from", f"`{source(facts)}`"),
         ("validated on", _where(report)),
         *_measured_rows(measured),
@@ -297,16 +298,6 @@ def _engines(served: object) -> list[str]:
 def _cell(text: str) -> str:
     """Text that cannot end its table cell or start HTML."""
     return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")
-
-
-def _size(count: int) -> str:
-    """A number of bytes for a reader."""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if value < 1024:  # noqa: PLR2004 - the unit itself
-            return f"{value:.1f} {unit}" if unit != "B" else f"{count} B"
-        value /= 1024
-    return f"{value:.1f} GiB"
 
 
 def payload_paths(document: Mapping[str, Any]) -> Sequence[str]:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from adapterd.core.adapter import is_payload
+from adapterd.core.standing import erased_numbers, held, yanked
 from adapterd.core.version import AdapterVersion, Stage
 
 
@@ -29,13 +30,13 @@ def wanted(
 ) -> AdapterVersion | None:
     """The version that the rule wants in the channel, or None where it may stay as it is.
 
-    Only versions newer than the highest that the channel ever held are considered, none that is yanked, and none
-    while the channel is held. `finals` never takes a checkpoint; `candidates` takes those whose row is among
-    `candidates`: the last checkpoints of runs that ended without a final save.
+    Only versions newer than the highest that the channel ever held are considered, none that is yanked or
+    erased, and none while the channel is held. `finals` never takes a checkpoint; `candidates` takes those whose row
+    is among `candidates`: the last checkpoints of runs that ended without a final save.
     """
     if rule is Rule.MANUAL or channel in held(standing):
         return None
-    out = yanked(standing)
+    out = yanked(standing) | erased_numbers(standing)
     suited = [
         v
         for v in versions
@@ -46,21 +47,6 @@ def wanted(
         and (v.final if rule is Rule.FINALS else v.id in candidates)
     ]
     return max(suited, key=lambda v: v.number or 0, default=None)
-
-
-def yanked(standing: Mapping[str, Any]) -> frozenset[int]:
-    """The numbers that a standing document yanks."""
-    return frozenset(e["number"] for e in _entries(standing, "yanks") if isinstance(e.get("number"), int))
-
-
-def held(standing: Mapping[str, Any]) -> frozenset[str]:
-    """The channels that a standing document holds."""
-    return frozenset(str(e.get("channel")) for e in _entries(standing, "holds"))
-
-
-def _entries(standing: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    listed = standing.get(key)
-    return [e for e in listed if isinstance(e, dict)] if isinstance(listed, list) else []
 
 
 _LOADED = (".safetensors", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".gguf", ".model", ".jinja", ".py")

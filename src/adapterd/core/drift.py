@@ -7,6 +7,7 @@ from typing import Any
 
 from adapterd.core import publication as pub
 from adapterd.core.reasons import BY_CODE
+from adapterd.core.standing import erased_numbers, erasures
 from adapterd.core.version import AdapterVersion, Stage
 
 File = tuple[int, str, str | None]
@@ -75,7 +76,7 @@ def vanished(recorded: Recorded) -> tuple[Finding, ...]:
 def of_repo(recorded: Recorded, shown: Shown, wanted_private: bool) -> tuple[Finding, ...]:  # noqa: FBT001 - a setting
     """Where a repo is not what the registry knows of it. What was erased is rightly gone."""
     standing = recorded.standing if shown.standing is None else shown.standing
-    erased = pub.erasures(standing) | pub.erasures(recorded.standing)
+    erased = erasures(standing) | erasures(recorded.standing)
     found = [*_tags(recorded, shown, erased), *_unknown(recorded, shown)]
     for channel, fault in sorted(shown.drifted.items()):
         found.append(Finding("channel_drift", f"{recorded.adapter}@{channel}", fault))
@@ -109,14 +110,14 @@ def _unknown(recorded: Recorded, shown: Shown) -> Iterable[Finding]:
     """Versions on the Hub that nothing here knows. A number that was reserved is on its way."""
     ours = {v.number for v in recorded.versions if v.number}
     theirs = {int(number): str(commit) for number, commit in recorded.seen.values()}
-    erased_numbers = {e.get("number") for e in (shown.standing or {}).get("erasures", []) if isinstance(e, dict)}
+    gone = erased_numbers(shown.standing or {})
     for number, commit in sorted(shown.tags.items()):
         if number in ours:
             continue
         subject = f"{recorded.adapter}@v{number}"
         if theirs.get(number) == commit:
             continue
-        if number in erased_numbers:
+        if number in gone:
             yield Finding("erasure_unfinished", subject, f"its tag is still on {commit[:12]}")
         elif number in theirs:
             said = f"tag v{number} names {commit}, and another publisher had put it on {theirs[number]}"
@@ -126,7 +127,7 @@ def _unknown(recorded: Recorded, shown: Shown) -> Iterable[Finding]:
                 "version_unknown", subject, f"tag v{number} names {commit}, of which the registry has nothing"
             )
     for number, commit in shown.committed:
-        if number not in ours | erased_numbers:
+        if number not in ours | gone:
             said = f"commit {commit[:12]} says v{number}, and neither a tag nor the registry knows it"
             yield Finding("version_unknown", f"{recorded.adapter}@v{number}", said)
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from adapterd.core.channels import yanked
 from adapterd.core.naming import serving_name
+from adapterd.core.standing import erased_numbers, yanked
 from adapterd.core.version import AdapterVersion, Stage
 
 SCHEMA = 1
@@ -25,7 +25,7 @@ def adapter_entry(
     `waived` are the codes that a person set aside, by the registry's row.
     """
     aside = waived or {}
-    out = yanked(standing)
+    out, gone = yanked(standing), erased_numbers(standing)
     listed = sorted((v for v in versions if v.stage is Stage.PUBLISHED and v.number), key=lambda v: v.number or 0)
     return {
         "schema": SCHEMA,
@@ -41,6 +41,7 @@ def adapter_entry(
                 "step": v.step,
                 "final": v.final,
                 "yanked": v.number in out,
+                "erased": v.number in gone,
                 "serving_name": serving_name(adapter, v.number or 0, v.identity),
                 **({"waived": list(aside[v.id])} if aside.get(v.id) else {}),
             }

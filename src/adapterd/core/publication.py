@@ -5,9 +5,8 @@ publisher without it loses or duplicates a version.
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from adapterd.core.adapter import IDENTITY_ALGORITHM
 from adapterd.core.naming import LARGEST_NUMBER, tag_number
@@ -22,11 +21,12 @@ CARD = "README.md"
 OWN_FILES = frozenset({MANIFEST, CARD, ".gitattributes"})
 """What a tree on `versions` holds beside the payload."""
 
-_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL = (
+_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ERASED = (
     "Adapter-Identity",
     "Adapter-Version",
     "Adapter-Publisher",
     "Adapter-Channel",
+    "Adapter-Erased",
 )
 
 
@@ -69,6 +69,33 @@ def with_trailers(title: str, body: str, of: Trailers) -> str:
     return "\n\n".join(part for part in (title, body, "\n".join(lines)) if part)
 
 
+def with_erasure(title: str, body: str, numbers: Collection[str]) -> str:
+    """The message of a commit that moves a branch off erased versions, named by tag or identity."""
+    return "\n\n".join(part for part in (title, body, f"{_ERASED}: {', '.join(numbers)}") if part)
+
+
+def erased_by(message: str) -> str:
+    """What a commit says that it moves its branch off; empty where it is no such commit."""
+    last = message.replace("\r\n", "\n").strip().rpartition("\n\n")[2]
+    return next((line.removeprefix(f"{_ERASED}: ") for line in last.split("\n") if line.startswith(f"{_ERASED}: ")), "")
+
+
+def channel_history(messages: Iterable[str], channel: str) -> tuple[int | None, int]:
+    """What a channel holds by its commits' messages, newest first, and the highest that it ever held; None for nothing.
+
+    A channel that was emptied, since its version was erased, holds nothing.
+    """
+    holds: int | None = None
+    known, highest = False, 0
+    for message in messages:
+        said = trailers(message)
+        if said is not None and said.channel == channel:
+            holds, known, highest = (holds if known else said.number), True, max(highest, said.number)
+        elif erased_by(message):
+            known = True
+    return holds, highest
+
+
 @dataclass(frozen=True, slots=True)
 class Committed:
     """A version commit on the branch, by its trailers."""
@@ -87,6 +114,7 @@ class RepoView:
         committed: version commits on the branch that the registry does not know yet, newest first.
         seen: identity to (number, commit) of versions that the registry remembers from earlier readings.
         erased: identities that must never be published again.
+        burnt: numbers of erased versions, which are never used again.
         ours: whether the repo is ours, by what its head, tags and standing document say, or fresh.
     """
 
@@ -95,6 +123,7 @@ class RepoView:
     committed: Sequence[Committed] = ()
     seen: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     erased: Collection[str] = ()
+    burnt: Collection[int] = ()
     ours: bool = True
 
 
@@ -190,18 +219,24 @@ def _finish_or_adopt(version: AdapterVersion, view: RepoView, same: Sequence[Com
 
 
 def untagged(view: RepoView, identity: str = "") -> tuple[Committed, ...]:
-    """The version commits that no tag names yet, but for those of `identity`: the next reading must find them again.
+    """The version commits that no tag names yet, but for `identity` and what was erased: to be found again next time.
 
     While there is one, a head must not be remembered as known: a reading that begins there would not show its
     publisher what it had committed, and the same content would be committed twice.
     """
     tagged = set(view.tags.values())
-    return tuple(c for c in view.committed if c.said.identity != identity and c.commit not in tagged)
+    done = {identity, *view.erased}
+    return tuple(c for c in view.committed if c.said.identity not in done and c.commit not in tagged)
 
 
 def newest_number(view: RepoView) -> int:
-    """The highest number that a tag, a commit's trailer or an earlier reading shows; 0 for none."""
-    shown = [*view.tags, *(there.said.number for there in view.committed), *(n for n, _ in view.seen.values())]
+    """The highest number that a tag, a tombstone, a commit's trailer or an earlier reading shows; 0 for none."""
+    shown = [
+        *view.tags,
+        *view.burnt,
+        *(there.said.number for there in view.committed),
+        *(n for n, _ in view.seen.values()),
+    ]
     return max(shown, default=0)
 
 
@@ -250,46 +285,3 @@ def differences(
 def foreign_paths(paths: Collection[str], payload: Collection[str]) -> tuple[str, ...]:
     """Paths on `versions` that are neither a payload's nor ours."""
     return tuple(sorted(set(paths) - set(payload) - OWN_FILES))
-
-
-def standing_fault(document: object) -> str:
-    """Why a parsed standing document cannot be believed; empty where it can.
-
-    A list that cannot be read is not an empty list: an erasure that is overlooked would be published again.
-    """
-    if not isinstance(document, dict):
-        return "holds no object"
-    schema = document.get("schema", 1)
-    if not isinstance(schema, int) or schema > 1:
-        return f"has schema {schema}"
-    for key in ("publishers", "erasures", "yanks", "holds"):
-        listed = document.get(key, [])
-        if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
-            return f"has {key} that are no list of objects"
-    return ""
-
-
-def publishers(standing: Mapping[str, Any]) -> frozenset[str]:
-    """The publisher ids that a standing document lists."""
-    listed = standing.get("publishers")
-    if not isinstance(listed, list):
-        return frozenset()
-    return frozenset(str(p["id"]) for p in listed if isinstance(p, dict) and p.get("id"))
-
-
-def erasures(standing: Mapping[str, Any]) -> frozenset[str]:
-    """The identities that a standing document's tombstones name."""
-    listed = standing.get("erasures")
-    if not isinstance(listed, list):
-        return frozenset()
-    return frozenset(str(e["identity"]) for e in listed if isinstance(e, dict) and e.get("identity"))
-
-
-def with_publisher(
-    standing: Mapping[str, Any], ids: Collection[str], actor: str, why: str, at: float
-) -> dict[str, Any]:
-    """A standing document that lists these publishers too, each with actor, reason and time."""
-    known = publishers(standing)
-    listed = list(standing.get("publishers") or [])
-    listed += [{"id": p, "actor": actor, "reason": why, "at": at} for p in sorted(set(ids) - known)]
-    return {"schema": 1, **standing, "publishers": listed}

@@ -145,7 +145,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("tree_differs", "publish", _S, "the commit on the Hub does not hold the bytes that were validated; nothing was tagged"),
     Entry("visibility_differs", "publish", _S, "the repo's visibility is not hub.private; it is never flipped by itself. Change one of them, then `adapterd retry`"),
     Entry("newer_schema", "publish", _S, "a newer adapterd wrote to this repo; upgrade this one"),
-    Entry("erased", "publish", _S, "this content was erased on request and is never published again"),
+    Entry("erased", "publish", _S, "this content was erased on request and is never published again; `adapterd erase` its `@id:` too, to clear it away here"),
     Entry("card_refused", "publish", _S, "the Hub refuses the model card's metadata; correct the labels in adapterd.yaml"),
     Entry("channel_drift", "channel", _S, "the channel's head is not what adapterd put there; see what changed on the Hub, then `adapterd retry ADAPTER`"),
     Entry("channel_held", "channel", _W, "the channel is held; `adapterd release` lets it move again"),

@@ -37,7 +37,8 @@ MOVES: Mapping[Stage, frozenset[Stage]] = {
     Stage.SUPERSEDED: frozenset({Stage.STAGED}),
     Stage.PUBLISHED: frozenset(),
 }
-"""Every move there is. A rebuild inserts what the Hub already holds as PUBLISHED, which is no move."""
+"""Every move of a step. A rebuild inserts what the Hub already holds as PUBLISHED, and what is not published can be
+erased from every stage, to REJECTED for good."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,16 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def size(count: int) -> str:
+    """A number of bytes for a reader."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:  # noqa: PLR2004 - the unit itself
+            return f"{value:.1f} {unit}" if unit != "B" else f"{count} B"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
 def ago(at: float, now: float) -> str:
     """How long ago something was; empty for a time that is not known."""
     return f"{span(now - at)} ago" if at else ""

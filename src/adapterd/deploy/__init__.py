@@ -3,12 +3,13 @@
 It knows the Hub only through its port.
 """
 
-from adapterd.deploy.faults import NewerSchemaError, OccupiedError, VerificationError
+from adapterd.deploy.faults import ErasedError, NewerSchemaError, OccupiedError, VerificationError
 from adapterd.deploy.manifest import Manifest, parse_manifest
 from adapterd.deploy.pulling import altered, pull
 from adapterd.deploy.resolving import Resolved, resolve
 
 __all__ = [
+    "ErasedError",
     "Manifest",
     "NewerSchemaError",
     "OccupiedError",

@@ -1,6 +1,7 @@
 """What can be wrong with what was published, or with the place where it shall go."""
 
 from adapterd.core.errors import AdapterdError
+from adapterd.ports import NotFound
 
 
 class VerificationError(AdapterdError):
@@ -9,6 +10,10 @@ class VerificationError(AdapterdError):
 
 class NewerSchemaError(AdapterdError):
     """A newer adapterd wrote this; what it says cannot be judged here."""
+
+
+class ErasedError(NotFound):
+    """The version was erased: it is nowhere to be had, and its number is never used again."""
 
 
 class OccupiedError(AdapterdError):

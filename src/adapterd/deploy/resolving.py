@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapterd.core.channels import yanked
 from adapterd.core.naming import RESERVED_CHANNELS, Reference, version_numbers
 from adapterd.core.publication import BRANCH, MANIFEST, STANDING_BRANCH, STANDING_FILE, trailers
-from adapterd.deploy.faults import NewerSchemaError, VerificationError
+from adapterd.core.standing import Document, tombstones, yanked
+from adapterd.deploy.faults import ErasedError, NewerSchemaError, VerificationError
 from adapterd.deploy.manifest import UPGRADE, parse_manifest
 from adapterd.ports import Hub, NotFound, Refs
 
@@ -50,13 +50,17 @@ def resolve(hub: Hub, reference: Reference) -> Resolved:
 
     Raises:
         NotFound: there is no such repo, version, channel, commit or identity.
+        ErasedError: it was erased; this is a NotFound.
         VerificationError: channel, tag and manifest contradict each other.
         NewerSchemaError: a newer adapterd wrote it.
     """
     repo = reference.adapter
     refs = hub.refs(repo)
     tags = version_numbers(refs.tags)
+    standing = _standing(hub, repo, refs)
+    _demand_kept(standing, repo, tags, identity=reference.identity)
     number, shown = _number(hub, reference, refs, tags)
+    _demand_kept(standing, repo, tags, number=number)
     commit = tags.get(number)
     if commit is None:
         if reference.number is not None:
@@ -73,7 +77,6 @@ def resolve(hub: Hub, reference: Reference) -> Resolved:
     if manifest.number != number or manifest.adapter.casefold() != repo.casefold():
         named = f"{manifest.adapter}@v{manifest.number}"
         raise VerificationError(f"{MANIFEST} of {repo}@v{number} is that of {named}", _TELL)
-    standing = _standing(hub, repo, refs)
     withdrawn = number in yanked(standing)
     return Resolved(
         adapter=manifest.adapter,
@@ -89,6 +92,19 @@ def resolve(hub: Hub, reference: Reference) -> Resolved:
         yanked=withdrawn,
         warnings=(_yank(standing, repo, number),) if withdrawn else (),
     )
+
+
+def _demand_kept(
+    standing: Document, repo: str, tags: Mapping[int, str], *, number: int | None = None, identity: str | None = None
+) -> None:
+    """ErasedError where the version is one that was erased."""
+    for stone in tombstones(standing):
+        by_identity = identity is not None and stone.identity.startswith(identity)
+        if by_identity or (number is not None and stone.number == number):
+            name = f"v{stone.number}" if stone.number is not None else f"id:{stone.identity[:12]}"
+            why = f": {stone.said.reason}" if stone.said.reason else ""
+            others = {n: commit for n, commit in tags.items() if n != stone.number}
+            raise ErasedError(f"{repo}@{name} was erased{why}", f"another version: {_versions(others)}")
 
 
 def _number(hub: Hub, reference: Reference, refs: Refs, tags: Mapping[int, str]) -> tuple[int, bytes | None]:

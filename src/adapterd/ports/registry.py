@@ -217,6 +217,10 @@ class RegistryReader(Protocol):
         """What was last seen of one directory."""
         ...
 
+    def root_inode(self, root: str) -> tuple[bool, tuple[int, int] | None]:
+        """Whether the root has a baseline, and the (st_dev, st_ino) that it was last seen with."""
+        ...
+
     def channels(self, adapter: str | None = None) -> Sequence[ChannelRecord]:
         """Channels as last known."""
         ...
@@ -227,6 +231,10 @@ class RegistryReader(Protocol):
 
     def counts(self) -> Mapping[str, int]:
         """Versions by stage, stalled ones under ``stalled``, observations by ``observed_<state>``."""
+        ...
+
+    def compactable(self, before: float) -> int:
+        """How many versions `Registry.compact` would cut."""
         ...
 
     def generation(self) -> int:
@@ -242,10 +250,6 @@ class Registry(RegistryReader, Protocol):
 
     def baseline(self, root: str, inode: tuple[int, int] | None, seen: Sequence[Observation]) -> None:
         """Record the baseline of a root in one transaction; `inode` is (st_dev, st_ino), None where it is absent."""
-        ...
-
-    def root_inode(self, root: str) -> tuple[bool, tuple[int, int] | None]:
-        """Whether the root has a baseline, and the (st_dev, st_ino) that it was last seen with."""
         ...
 
     def set_root_inode(self, root: str, inode: tuple[int, int]) -> None:
@@ -412,4 +416,27 @@ class Registry(RegistryReader, Protocol):
 
         `order` as for `intake`.
         """
+        ...
+
+    def erase(self, version_id: int, reason: Reason, at: float, actor: str) -> AdapterVersion:
+        """Take a version that is not published off the line for good: REJECTED, its fence moves on, its intent goes.
+
+        A published one keeps its row as it is. Both have it in their history, once. Conflict while a lane has it in
+        hand.
+        """
+        ...
+
+    def compact(self, before: float, most: int = 100) -> int:
+        """Cut histories (to moves and people's words) and reports (to verdicts) of versions that were done before.
+
+        How many versions there were, `most` at a time; 0 where nothing is left to cut.
+        """
+        ...
+
+    def forget(self, root: str, paths: Collection[str], before: float) -> int:
+        """Drop observations of directories that are gone and did not change since; how many. Baselines stay."""
+        ...
+
+    def shrink(self) -> int:
+        """Give room that is not used any more back to the file system; how many bytes."""
         ...

@@ -74,6 +74,11 @@ def observe(conn: Connection, seen: Iterable[Observation]) -> None:
         written += [(row["root"], row["path"]) for row in batch]
 
 
+def wrote(conn: Connection, places: Iterable[tuple[str, str]]) -> None:
+    """Remember that these observations are others now, by root and path."""
+    conn.info.setdefault(_WRITTEN, []).extend(places)
+
+
 def taken(conn: Connection) -> list[tuple[str, str]]:
     """The root and path of each observation that was written over this connection since the last time of asking."""
     return list(conn.info.pop(_WRITTEN, ()))
@@ -144,6 +149,10 @@ def intake(conn: Connection, draft: Draft, at: float, order: int | None) -> tupl
     else:
         if fresh:
             _enrich(conn, known, draft, at)
+        if known.stage in (Stage.REJECTED, Stage.SUPERSEDED) and known.tree != draft.tree:
+            # Its own snapshot may be gone by now; if it comes back, then with this one.
+            taken = update(versions).where(versions.c.id == version_id)
+            conn.execute(taken.values(tree=draft.tree, base=draft.base, repairs=list(draft.repairs), updated_at=at))
         if draft.final and known.stage is Stage.SUPERSEDED:
             to_staged(conn, version_id, Stage.SUPERSEDED, at)
             history.append(conn, version_id, at, "staged", was=Stage.SUPERSEDED, path=draft.path)

@@ -57,7 +57,9 @@ _MEANINGS: dict[int, tuple[type[RegistryError], str, str]] = {
 def writer(path: Path, *, create: bool = False, patience: float = PATIENCE) -> Engine:
     """The engine of the one writer; `create` makes the file where there is none."""
     mode = "rwc" if create else "rw"
-    return _engine(path, mode, (*_WRITER, _SMALL), begin="BEGIN IMMEDIATE", pool=1, patience=patience)
+    # Only a file without a page takes it: what is deleted later can then be given back.
+    first = ("PRAGMA auto_vacuum = INCREMENTAL",) if create else ()
+    return _engine(path, mode, (*first, *_WRITER, _SMALL), begin="BEGIN IMMEDIATE", pool=1, patience=patience)
 
 
 def reader(path: Path) -> Engine:

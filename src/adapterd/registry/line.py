@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, func, insert, or_, select, update
 
 from adapterd.core.version import LIVE, MOVES, AdapterVersion, Reason, Stage
 from adapterd.ports import Claim, Conflict, LostLease, NotFound, RepoRecord, Validation
 from adapterd.registry import arrivals, history, records, rows
-from adapterd.registry.schema import validations, versions
+from adapterd.registry.schema import intents, validations, versions
 
 _RETURNED = (*rows.VERSION, versions.c.fence)
 
@@ -149,6 +149,8 @@ def advance(conn: Connection, held: Claim, to: Stage, at: float, facts: Facts) -
     told = {"was": was.stage, "reason": standing["reason"], "message": standing["message"], "commit": facts.commit}
     history.append(conn, was.id, at, to, number=number if facts.commit else None, **told)
     if to is Stage.PUBLISHED:
+        # What was about to be done is done: the Hub holds those bytes now.
+        conn.execute(delete(intents).where(intents.c.version_id == was.id))
         history.changed(conn)
     return rows.version(row)
 

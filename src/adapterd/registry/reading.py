@@ -19,7 +19,7 @@ from adapterd.ports import (
     Sighting,
     Validation,
 )
-from adapterd.registry import rows
+from adapterd.registry import arrivals, rows, tidying
 from adapterd.registry.engine import explained
 from adapterd.registry.schema import (
     adapters,
@@ -163,6 +163,11 @@ class SqlReader:
             query = select(*rows.OBSERVATION).where(and_(observations.c.root == root, observations.c.path == path))
             return rows.one(conn, query, lambda row: Observation(**row))
 
+    def root_inode(self, root: str) -> tuple[bool, tuple[int, int] | None]:
+        """Whether the root has a baseline, and the (st_dev, st_ino) that it was last seen with."""
+        with self._read() as conn:
+            return arrivals.root_inode(conn, root)
+
     def channels(self, adapter: str | None = None) -> Sequence[ChannelRecord]:
         """Channels as last known, by adapter and name."""
         with self._read() as conn:
@@ -192,6 +197,11 @@ class SqlReader:
             seen = select(observations.c.state, func.count()).group_by(observations.c.state)
             found |= {f"observed_{state}": count for state, count in conn.execute(seen)}
         return found
+
+    def compactable(self, before: float) -> int:
+        """How many versions `Registry.compact` would cut."""
+        with self._read() as conn:
+            return tidying.compactable(conn, before)
 
     def generation(self) -> int:
         """Grows with every change that the index document could show."""

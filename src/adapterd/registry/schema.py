@@ -8,6 +8,7 @@ A row of `versions` moves like this (`core.version.MOVES`); every move is one co
     retry       rejected, superseded -> staged
     intake      superseded -> staged, when the content is seen again as a final save
     restore     published, at a rebuild
+    erase       staged, validated, superseded -> rejected, when a person wants it gone
 
 Standing is a second axis on the same row: `due_at`, `attempts`, `reason`, `stalled` and the lease. A crash leaves a row
 where it stands, with a lease that runs out; the step that claims it then begins anew.

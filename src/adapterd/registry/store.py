@@ -1,6 +1,6 @@
 """The registry as the daemon has it: every method is one transaction, durable when it returns."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from adapterd.ports import (
     RepoRecord,
     Validation,
 )
-from adapterd.registry import arrivals, history, line, numbers, records, rows
+from adapterd.registry import arrivals, history, line, numbers, records, rows, tidying
 from adapterd.registry.engine import explained
 from adapterd.registry.reading import SqlReader
 from adapterd.registry.touched import Place, Touched
@@ -66,11 +66,6 @@ class SqlRegistry(SqlReader):
         with self._write() as conn:
             arrivals.set_root(conn, root, inode, baseline=True)
             arrivals.observe(conn, seen)
-
-    def root_inode(self, root: str) -> tuple[bool, tuple[int, int] | None]:
-        """Whether the root has a baseline, and the (st_dev, st_ino) that it was last seen with."""
-        with self._read() as conn:
-            return arrivals.root_inode(conn, root)
 
     def set_root_inode(self, root: str, inode: tuple[int, int]) -> None:
         """Remember which directory a root was last seen as; keeps its baseline."""
@@ -240,6 +235,28 @@ class SqlRegistry(SqlReader):
         """Append a line to a version's history."""
         with self._write() as conn:
             history.note(conn, version_id, at, kind, detail)
+
+    # --- what goes ---
+
+    def erase(self, version_id: int, reason: Reason, at: float, actor: str) -> AdapterVersion:
+        """Take a version that is not published off the line for good; Conflict while a lane has it in hand."""
+        with self._write() as conn:
+            return tidying.erase(conn, version_id, reason, at, actor)
+
+    def compact(self, before: float, most: int = 100) -> int:
+        """Cut histories and reports of some versions that were done before; how many versions."""
+        with self._write() as conn:
+            return tidying.compact(conn, before, most)
+
+    def forget(self, root: str, paths: Collection[str], before: float) -> int:
+        """Drop observations of directories that are gone, and did not change since; how many."""
+        with self._write() as conn:
+            return tidying.forget(conn, root, paths, before)
+
+    def shrink(self) -> int:
+        """Give pages that are not used any more back to the file system; how many bytes."""
+        with self._write() as conn:
+            return tidying.shrink(conn)
 
 
 def _changes(conn: Connection) -> int:

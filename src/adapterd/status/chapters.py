@@ -39,6 +39,7 @@ def _chapter(chapter: Chapter, now: float, *, first: bool) -> Markup:
         "summary",
         label(version),
         stage(version),
+        pill("erased", "bad") if chapter.erased else "",
         tag("code", version.reason) if version.reason else "",
         tag("span", loss(chapter.line)),
         tag("span", source(version), cls="faint"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from adapterd.core import pushes
 from adapterd.core.pushes import Push
+from adapterd.core.standing import erasures
 from adapterd.core.version import LIVE, AdapterVersion, Stage
 from adapterd.health import Health
 from adapterd.ports import (
@@ -82,6 +83,7 @@ class Chapter:
     validations: Sequence[Validation]
     events: Sequence[Event]
     sightings: Sequence[Sighting]
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +123,16 @@ def adapter(reader: RegistryReader, name: str, now: float) -> AdapterView | None
     record = next((known for known in reader.adapters() if known.name.casefold() == name.casefold()), None)
     if record is None:
         return None
+    repo = reader.repo(record.name)
+    gone = erasures(repo.standing) if repo is not None else frozenset()
     return AdapterView(
         now=now,
         record=record,
         channels=reader.channels(record.name),
-        chapters=[_chapter(reader, version) for version in reader.versions(record.name, limit=NEWEST)],
+        chapters=[
+            _chapter(reader, version, erased=version.identity in gone)
+            for version in reader.versions(record.name, limit=NEWEST)
+        ],
     )
 
 
@@ -141,7 +148,7 @@ def document(health: Health) -> Mapping[str, Any]:
     return still.document()
 
 
-def _chapter(reader: RegistryReader, version: AdapterVersion) -> Chapter:
+def _chapter(reader: RegistryReader, version: AdapterVersion, *, erased: bool) -> Chapter:
     """All that is known of one version."""
     validations = reader.validations(version.id)
     return Chapter(
@@ -149,6 +156,7 @@ def _chapter(reader: RegistryReader, version: AdapterVersion) -> Chapter:
         validations=validations,
         events=reader.events(version.id),
         sightings=reader.sightings(version.id),
+        erased=erased,
     )
 
 

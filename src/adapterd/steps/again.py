@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from adapterd.core import publication as pub
+from adapterd.core.standing import erasures
 from adapterd.log import get_logger
 from adapterd.ports import Draft
 from adapterd.steps.host import Host
@@ -50,7 +50,7 @@ def _drafts(host: Host) -> list[tuple[Draft, int | None]]:
             log.warning("sidecar_unreadable", adapter=adapter, tree=tree)
             continue
         repo = host.registry.repo(adapter)
-        if repo is not None and draft.identity in pub.erasures(repo.standing):
+        if repo is not None and draft.identity in erasures(repo.standing):
             log.info("erased_snapshot_left", adapter=adapter, tree=tree)
             continue
         order = sidecar.get("intake")

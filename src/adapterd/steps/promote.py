@@ -4,7 +4,7 @@ A channel is a branch, moved by one forward commit that re-instates a version's 
 crash between commit and record is found again by the commit's own trailers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from adapterd.core import budget, channels
@@ -12,6 +12,7 @@ from adapterd.core import publication as pub
 from adapterd.core.channels import Rule
 from adapterd.core.readme import BEGIN, END, splice_raw, split_front_matter
 from adapterd.core.reasons import reason
+from adapterd.core.standing import erased_numbers, held, yanked
 from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.log import get_logger
 from adapterd.ports import (
@@ -26,6 +27,7 @@ from adapterd.ports import (
     Operation,
     Refs,
     RegistryError,
+    RemoteCommit,
     RemoteFile,
     RepoRecord,
     Transient,
@@ -79,7 +81,8 @@ def promote(host: Host, record: ChannelRecord, version: AdapterVersion, jitter: 
         host.registry.save_channel(waits)
         return waits
     try:
-        done = _promote(host, host.hub(), record, version)
+        with host.sending:
+            done = _promote(host, host.hub(), record, version)
     except RepoStalledError as stalled:
         done = _standing(record, stalled.reason, stalled=True)
     except Conflict as error:
@@ -114,7 +117,7 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
     known = repos.standing(hub, before, refs)
     if known.standing_head != before.standing_head:
         host.registry.save_repo(known)
-        if channel in channels.held(known.standing) or number in channels.yanked(known.standing):
+        if channel in held(known.standing) or number in yanked(known.standing) | erased_numbers(known.standing):
             return record
     target = hub.tree(repo, version.commit or "")
     head = refs.branches.get(channel, "")
@@ -127,18 +130,18 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
     moved = replace(moved, highest=max(moved.highest, highest))
     if former is not None and former.number == number:
         return replace(moved, commit=head)
-    if former is not None and number <= highest:
-        # Another publisher, or an earlier life with a registry that is lost, moved it further: it stays.
-        return replace(moved, number=former.number, commit=head)
+    if number <= highest:
+        # Another publisher, or an earlier life with a registry that is lost, moved it further: it stays, or is empty.
+        return replace(moved, number=former.number if former else None, commit=head)
     readme = hub.read(repo, head, pub.CARD) if pub.CARD in there else b""
     block = hub.read(repo, version.commit or "", pub.CARD).decode("utf-8", "replace")
-    operations = _operations(target, there, readme, block, version)
+    moves = operations(target, there, readme, block, version.commit or "")
     message = pub.with_trailers(
         f"{channel} -> v{number}",
         f"Promoted by rule `{host.config.channels[channel].rule}`.",
         pub.Trailers(version.identity, number, host.publisher, channel),
     )
-    commit = hub.commit(repo, channel, head, operations, message)
+    commit = hub.commit(repo, channel, head, moves, message)
     _compare(hub, repo, channel, commit, target)
     return replace(moved, commit=commit)
 
@@ -170,8 +173,11 @@ def _former(
     repo, channel = record.adapter, record.channel
     own = pub.OWN_FILES
     # A person may have edited the card since, so the newest commit need not be ours.
-    all_said = [found for c in hub.log(repo, head) if (found := pub.trailers(c.message))]
+    log = hub.log(repo, head)
+    all_said = [found for c in log if (found := pub.trailers(c.message))]
     said = all_said[0] if all_said else None
+    if _emptied(log) and not channels.drift(there, (), own):
+        return None, max((t.number for t in all_said if t.channel == channel), default=0)
     if said is None:
         if record.commit or (foreign := channels.drift(there, (), own)):
             what = f"commit {head[:12]}" if record.commit else foreign[0]
@@ -190,26 +196,32 @@ def _former(
     return said, max((t.number for t in all_said if t.channel == channel), default=0)
 
 
-def _operations(
+def _emptied(log: Sequence[RemoteCommit]) -> bool:
+    """Whether the last that we did to a channel was to empty it, since the version that it held was erased."""
+    ours = (c.message for c in log if pub.trailers(c.message) or pub.erased_by(c.message))
+    last = next(ours, None)
+    return last is not None and pub.trailers(last) is None
+
+
+def operations(
     target: Mapping[str, RemoteFile],
     there: Mapping[str, RemoteFile],
     readme: bytes,
     card_of_version: str,
-    version: AdapterVersion,
+    revision: str,
 ) -> list[Operation]:
     """Re-instate a version's tree, keep a person's files, splice the card."""
-    revision = version.commit or ""
-    operations: list[Operation] = [
+    found: list[Operation] = [
         CopyFrom(path, revision)
         for path, file in sorted(target.items())
         if path not in (pub.CARD, ".gitattributes") and there.get(path) != file
     ]
     stale = [p for p in sorted(there) if p not in target and p not in pub.OWN_FILES and channels.loader_reads(p)]
-    operations += [Delete(path) for path in stale]
+    found += [Delete(path) for path in stale]
     front, body = split_front_matter(card_of_version)
     begin, end = body.find(BEGIN), body.find(END)
     managed = body[begin : end + len(END)] if 0 <= begin < end else body.strip()
-    return [*operations, AddBytes(pub.CARD, splice_raw(readme, managed, dict(front)))]
+    return [*found, AddBytes(pub.CARD, splice_raw(readme, managed, dict(front)))]
 
 
 def _compare(hub: Hub, repo: str, channel: str, commit: str, target: Mapping[str, RemoteFile]) -> None:

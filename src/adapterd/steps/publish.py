@@ -145,10 +145,11 @@ def _commit(
     readme = splice(record.readme, block, card.metadata(facts))
     wanted_files = _expected(prepared.snapshot, intent, readme)
     hub_operations = _operations(prepared.snapshot, intent, readme, view.paths)
-    # A sleeper whose lease ran out must not write: this raises LostLease.
-    host.registry.extend(claim, host.clock() + host.config.schedule.lease + host.config.hub.deadline)
     try:
-        commit = hub.commit(version.adapter, pub.BRANCH, view.seen.head, hub_operations, intent.message)
+        with host.sending:
+            # A sleeper whose lease ran out must not write: this raises LostLease.
+            host.registry.extend(claim, host.clock() + host.config.schedule.lease + host.config.hub.deadline)
+            commit = hub.commit(version.adapter, pub.BRANCH, view.seen.head, hub_operations, intent.message)
     except Denied as error:
         if "the metadata of README.md" in error.message:  # in the Hub port's words; a repo's name may hold any other
             return Stalled(reason("card_refused", error.message))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapterd.core import adapter as ad
-from adapterd.core import card, channels, naming
+from adapterd.core import card, naming, standing
 from adapterd.core import publication as pub
 from adapterd.core.trainerstate import is_loss
 from adapterd.ports import ChannelRecord, Conflict, Draft, Hub, NotFound, Refs, RemoteCommit, RemoteFile, RepoRecord
@@ -83,7 +83,7 @@ def restore(host: Host, terms: Terms, say: Say) -> tuple[int, int]:
 
 def _ours(host: Host, hub: Hub, record: RepoRecord, refs: Refs) -> bool:
     """Whether a repo's standing document or its newest version names this publisher."""
-    if host.publisher in pub.publishers(record.standing):
+    if host.publisher in standing.publishers(record.standing):
         return True
     head = refs.branches.get(pub.BRANCH, "")
     try:
@@ -94,7 +94,7 @@ def _ours(host: Host, hub: Hub, record: RepoRecord, refs: Refs) -> bool:
 
 def _repo(host: Host, hub: Hub, record: RepoRecord, refs: Refs, terms: Terms, say: Say) -> int:
     """Restore one repo: how many versions."""
-    adapter, learned, erased = record.adapter, _Repo(record.adapter), pub.erasures(record.standing)
+    adapter, learned, erased = record.adapter, _Repo(record.adapter), standing.erasures(record.standing)
     numbers = naming.version_numbers(refs.tags)
     for number, commit in sorted(numbers.items()):
         try:
@@ -107,7 +107,13 @@ def _repo(host: Host, hub: Hub, record: RepoRecord, refs: Refs, terms: Terms, sa
     said = [t for commit in log if (t := pub.trailers(commit.message))]
     _say_untagged(adapter, log, set(numbers.values()), erased, say)
     moved = [_channel(host, hub, adapter, name, head) for name, head in sorted(refs.branches.items()) if _moves(name)]
-    shown = [*numbers, *(t.number for t in said), *channels.yanked(record.standing), *moved, *_erased(record.standing)]
+    shown = [
+        *numbers,
+        *(t.number for t in said),
+        *standing.yanked(record.standing),
+        *moved,
+        *standing.erased_numbers(record.standing),
+    ]
     host.registry.count_from(adapter, max(shown, default=0))
     private = hub.is_private(adapter)
     if private is not host.config.hub.private:
@@ -119,18 +125,12 @@ def _repo(host: Host, hub: Hub, record: RepoRecord, refs: Refs, terms: Terms, sa
             seen=learned.seen,
             standing=record.standing,
             standing_head=record.standing_head,
-            adopted=host.publisher in pub.publishers(record.standing),
+            adopted=host.publisher in standing.publishers(record.standing),
         )
     )
     others = f", {len(learned.seen)} of other publishers" if learned.seen else ""
     say(f"{adapter}: {learned.restored} versions{others}")
     return learned.restored
-
-
-def _erased(standing: Mapping[str, Any]) -> list[int]:
-    """The numbers that tombstones name."""
-    listed = standing.get("erasures") or []
-    return [e["number"] for e in listed if isinstance(e, dict) and isinstance(e.get("number"), int)]
 
 
 def _say_untagged(
@@ -151,10 +151,9 @@ def _moves(branch: str) -> bool:
 
 def _channel(host: Host, hub: Hub, adapter: str, channel: str, head: str) -> int:
     """A branch's history is its channel's history: what it holds, and the highest that it ever held."""
-    said = [t for c in hub.log(adapter, head) if (t := pub.trailers(c.message)) and t.channel == channel]
-    highest = max((t.number for t in said), default=0)
-    if said:
-        host.registry.save_channel(ChannelRecord(adapter, channel, said[0].number, head, highest))
+    holds, highest = pub.channel_history((c.message for c in hub.log(adapter, head)), channel)
+    if highest:
+        host.registry.save_channel(ChannelRecord(adapter, channel, holds, head, highest))
     return highest
 
 

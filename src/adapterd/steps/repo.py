@@ -10,6 +10,7 @@ from adapterd.core import publication as pub
 from adapterd.core.card import payload_paths
 from adapterd.core.errors import AdapterdError
 from adapterd.core.reasons import reason
+from adapterd.core.standing import erased_numbers, erasures, fault, publishers
 from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.ports import Conflict, Denied, Hub, NotFound, Refs, RepoRecord
 from adapterd.steps.host import Host
@@ -87,7 +88,9 @@ def view(host: Host, hub: Hub, record: RepoRecord, refs: Refs, version: AdapterV
     log = hub.log(repo, head, record.versions_head or None)
     committed = [pub.Committed(c.id, said) for c in log if (said := pub.trailers(c.message))]
     tree = hub.tree(repo, head)
-    record, paths, ours = _head(host, hub, record, head, tuple(tree), version, empty=not committed and not tags)
+    gone = erasures(record.standing)
+    empty = not tags and all(c.said.identity in gone for c in committed)
+    record, paths, ours = _head(host, hub, record, head, tuple(tree), version, empty=empty)
     seen = {
         **record.seen,
         **{c.said.identity: [c.said.number, c.commit] for c in committed if c.commit in tags.values()},
@@ -107,12 +110,13 @@ def _seen(
     known = {identity: (int(number), str(commit)) for identity, (number, commit) in record.seen.items()}
     for mine in host.registry.versions(record.adapter, Stage.PUBLISHED):
         known.setdefault(mine.identity, (mine.number or 0, mine.commit or ""))
-    return pub.RepoView(head, tags, committed, known, pub.erasures(record.standing))
+    buried = erased_numbers(record.standing)
+    return pub.RepoView(head, tags, committed, known, erasures(record.standing), buried)
 
 
 def _taken_over(host: Host, record: RepoRecord) -> bool:
     """Whether a person adopted the repo: the registry remembers it, and where that was lost, the Hub does."""
-    return record.adopted or host.publisher in pub.publishers(record.standing)
+    return record.adopted or host.publisher in publishers(record.standing)
 
 
 def _fresh(host: Host, hub: Hub, record: RepoRecord, refs: Refs, tags: Mapping[int, str]) -> str:
@@ -197,6 +201,6 @@ def standing(hub: Hub, record: RepoRecord, refs: Refs) -> RepoRecord:
         except ValueError as error:
             why = reason("newer_schema", f"{pub.STANDING_FILE} of {record.adapter} cannot be read")
             raise RepoStalledError(why) from error
-    if fault := pub.standing_fault(document):
-        raise RepoStalledError(reason("newer_schema", f"{pub.STANDING_FILE} of {record.adapter} {fault}"))
+    if wrong := fault(document):
+        raise RepoStalledError(reason("newer_schema", f"{pub.STANDING_FILE} of {record.adapter} {wrong}"))
     return replace(record, standing_head=head, standing=document)

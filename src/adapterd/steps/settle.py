@@ -14,7 +14,9 @@ from adapterd.bases import hub_id
 from adapterd.core import adapter as ad
 from adapterd.core import naming, settling
 from adapterd.core.reasons import BY_CODE, Severity, reason
-from adapterd.core.version import AdapterVersion, Reason, Stage
+from adapterd.core.retention import is_erased
+from adapterd.core.standing import erasures
+from adapterd.core.version import LIVE, AdapterVersion, Reason, Stage
 from adapterd.ports import Draft, Observation, Sighting
 from adapterd.spool import Snapshot
 from adapterd.steps.discover import STALLED_CONVERSION, Found, name_of
@@ -139,29 +141,42 @@ def _freeze(host: Host, found: Found, rests: Rests, look: settling.Look, *, now:
     if bound.root != str(found.root.path) or bound.name != adapter:
         raise roots.SettleError("name_collision", f"{adapter} belongs to root {bound.root} as {bound.name}")
     settings, rules = host.config.settle, host.config.validation
-    snapshot = host.spool.freeze(
-        found.directory,
-        adapter,
-        lambda base: hub_id(base, host.config, found.root),
-        (settings.max_size, settings.max_files),
-        look.fingerprint,
-        lambda frozen: sidecar(_draft(found, adapter, frozen, written, look)),
-        (lambda folder: host.convert(folder, rules.deadline, settings.max_size)) if rules.convert_pickle else None,
-        host.config.spool.max_size,
-    )
-    draft = _draft(found, adapter, snapshot, written, look)
-    version, new = host.registry.intake(draft, host.clock())
+    with host.spool.deciding:
+        lay = host.spool.trees(adapter)
+        snapshot = host.spool.freeze(
+            found.directory,
+            adapter,
+            lambda base: hub_id(base, host.config, found.root),
+            (settings.max_size, settings.max_files),
+            look.fingerprint,
+            lambda frozen: sidecar(_draft(found, adapter, frozen, written, look)),
+            (lambda folder: host.convert(folder, rules.deadline, settings.max_size)) if rules.convert_pickle else None,
+            host.config.spool.max_size,
+        )
+        draft = _draft(found, adapter, snapshot, written, look)
+        version, new = host.registry.intake(draft, host.clock())
     host.registry.observe(
         [_observation(found, look, "settled", found.unfinished, adapter=adapter, version=version.id, now=host.clock())]
     )
     _tidy(host, version, draft)
     rests.forget(str(found.directory))
-    if now:
-        # What a person asked for is never coalesced away, and comes back where it was; a stalled one has its copy anew.
+    if _erased(host, version):
+        host.spool.discard(adapter, snapshot.tree)
+    elif now:
+        # What a person asked for is never coalesced away, and comes back where it was; a stalled one has its copy anew,
+        # and so has a rejected one whose copy was tidied away.
         host.registry.note(version.id, ASKED, {"path": found.folder.path}, host.clock())
-        if version.stage is Stage.SUPERSEDED or version.stalled:
+        anew = version.stage is Stage.REJECTED and snapshot.tree not in lay
+        if version.stage is Stage.SUPERSEDED or version.stalled or anew:
             version = host.registry.retry(version.id, host.clock(), host.user)
     return Settled(version, new)
+
+
+def _erased(host: Host, version: AdapterVersion) -> bool:
+    """Whether the content was erased and is done with, so that its bytes must not lie here again."""
+    repo = host.registry.repo(version.adapter)
+    gone = is_erased(version) or (repo is not None and version.identity in erasures(repo.standing))
+    return gone and version.stage not in LIVE
 
 
 def _written(directory: Path) -> str:

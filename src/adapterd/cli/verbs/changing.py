@@ -26,7 +26,7 @@ def retry(given: Path | None, references: Sequence[str], *, every: bool, why: st
         raise UsageFaultError("retry takes what shall go again, or --all", "adapterd retry namespace/name@id:HEX")
     path = path_of(given)
     for named in ["--all"] if every else [_named(reference) for reference in references]:
-        answer = _do(
+        answer = do_(
             path,
             ("retry", {"reference": named}, why),
             lambda host, user, named=named: {"retried": operate.retry(host, named, user, why)},  # type: ignore[misc]  # bound now
@@ -42,7 +42,7 @@ def retry(given: Path | None, references: Sequence[str], *, every: bool, why: st
 def waive(given: Path | None, code: str, reference: str, why: str) -> int:
     """Set one reason aside for one version."""
     named = _named(reference)
-    answer = _do(
+    answer = do_(
         path_of(given),
         ("waive", {"code": code, "reference": named}, why),
         lambda host, user: {"waived": operate.waive(host, code, named, user, why)},
@@ -54,7 +54,7 @@ def waive(given: Path | None, code: str, reference: str, why: str) -> int:
 def adopt(given: Path | None, adapter: str, why: str) -> int:
     """Make a repo ours."""
     name = reference_of(adapter).adapter
-    answer = _do(
+    answer = do_(
         path_of(given),
         ("adopt", {"adapter": name}, why),
         lambda host, user: {"commit": operate.adopt(host, name, user, why)},
@@ -72,7 +72,7 @@ def rebind(given: Path | None, adapter: str, root: Path, why: str) -> int:
         was, count = rebinding.rebind(host, name, path)
         return {"was": was, "directories": count}
 
-    answer = _do(path_of(given), ("rebind", {"adapter": name, "root": path}, why), here)
+    answer = do_(path_of(given), ("rebind", {"adapter": name, "root": path}, why), here)
     if answer["was"] == path:
         line(f"{name} is bound to {path} already")
     else:
@@ -88,12 +88,12 @@ def _named(reference: str) -> str:
     return reference
 
 
-def _do(path: Path, asked: tuple[str, Mapping[str, Any], str], here: Do) -> Mapping[str, Any]:
+def do_(path: Path, asked: tuple[str, Mapping[str, Any], str], here: Do, timeout: float = 60.0) -> Mapping[str, Any]:
     """Ask the daemon; without one do it here, and say so in the audit log."""
     do, arguments, why = asked
     at = places(load(path), os.environ, Path.home())
     try:
-        return call(at.socket, do, arguments, why)
+        return call(at.socket, do, arguments, why, timeout)
     except NoDaemonError:
         pass
     with offline(path) as host:

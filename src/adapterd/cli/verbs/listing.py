@@ -48,7 +48,9 @@ def _adapters(registry: RegistryReader, *, as_json: bool) -> None:
 
 def _adapter(registry: RegistryReader, record: AdapterRecord) -> dict[str, Any]:
     versions = registry.versions(record.name)
-    newest = max((v.number for v in versions if v.number and v.commit), default=None)
+    erased = plain.erased(registry, record.name)
+    kept = (v for v in versions if v.identity not in erased)
+    newest = max((v.number for v in kept if v.number and v.commit), default=None)
     return {
         "adapter": record.name,
         "root": record.root,
@@ -65,12 +67,12 @@ def _adapter(registry: RegistryReader, record: AdapterRecord) -> dict[str, Any]:
 
 def _versions(registry: RegistryReader, adapter: str, *, as_json: bool) -> None:
     versions = registry.versions(adapter)
-    channels = registry.channels(adapter)
+    channels, erased = registry.channels(adapter), plain.erased(registry, adapter)
     if not versions:
         raise NotFound(f"the registry knows no {adapter}", "`adapterd list` shows what it knows")
     if as_json:
         found = {
-            "versions": [plain.version(v) for v in versions],
+            "versions": [plain.version(v, erased=v.identity in erased) for v in versions],
             "channels": [plain.channel(c) for c in channels],
         }
         say.document({"adapter": versions[0].adapter, **found})
@@ -81,7 +83,7 @@ def _versions(registry: RegistryReader, adapter: str, *, as_json: bool) -> None:
     rows = [
         (
             v.tag or f"id:{v.identity[:12]}",
-            plain.standing(v),
+            plain.standing(v, erased=v.identity in erased),
             ", ".join(held.get(v.number, [])) if v.number else "",
             plain.origin(v),
             say.when(v.updated_at),

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from adapterd.core.standing import erasures
 from adapterd.core.version import AdapterVersion
-from adapterd.ports import ChannelRecord, Observation
+from adapterd.ports import ChannelRecord, Observation, RegistryReader
 
 
-def version(of: AdapterVersion) -> dict[str, Any]:
+def version(of: AdapterVersion, *, erased: bool = False) -> dict[str, Any]:
     """One adapter version."""
     return {
         "adapter": of.adapter,
@@ -21,6 +22,7 @@ def version(of: AdapterVersion) -> dict[str, Any]:
         "run": of.run,
         "step": of.step,
         "final": of.final,
+        "erased": erased,
         "base": of.base,
         "stalled": of.stalled,
         "reason": of.reason or None,
@@ -67,8 +69,16 @@ def channel(of: ChannelRecord) -> dict[str, Any]:
     }
 
 
-def standing(of: AdapterVersion) -> str:
+def erased(registry: RegistryReader, adapter: str) -> frozenset[str]:
+    """The identities of an adapter's versions that were erased, by its standing document."""
+    repo = registry.repo(adapter)
+    return frozenset() if repo is None else erasures(repo.standing)
+
+
+def standing(of: AdapterVersion, *, erased: bool = False) -> str:
     """Stage and standing of a version in a few words."""
+    if erased:
+        return f"{of.stage}, erased"
     if of.stalled:
         return f"{of.stage}, stalled"
     return f"{of.stage}, waits" if of.reason and str(of.stage) in ("staged", "validated") else str(of.stage)

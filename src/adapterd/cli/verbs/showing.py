@@ -18,6 +18,7 @@ from adapterd.core import pushes
 from adapterd.core.errors import AdapterdError
 from adapterd.core.naming import Reference, is_hub_id
 from adapterd.core.reasons import BY_CODE
+from adapterd.core.standing import tombstones
 from adapterd.core.version import AdapterVersion
 from adapterd.core.words import span
 from adapterd.ports import NotFound, RegistryReader
@@ -94,9 +95,13 @@ def _newest(registry: RegistryReader, adapter: str) -> str:
 
 def history(registry: RegistryReader, version: AdapterVersion) -> dict[str, Any]:
     """A version with its sightings, reports and events, and the Hub id of the base that its series is bound to."""
+    repo = registry.repo(version.adapter)
+    stones = tombstones(repo.standing) if repo is not None else ()
+    stone = next((stone for stone in stones if stone.identity == version.identity), None)
     bound = next((a.base for a in registry.adapters() if a.name == version.adapter and a.base != "local"), None)
     return {
-        "version": plain.version(version),
+        "version": plain.version(version, erased=stone is not None),
+        "erased": asdict(stone) if stone else None,
         "next_push": pushes.document(pushes.of(version)),
         "base": bound or None,
         "labels": dict(version.labels),

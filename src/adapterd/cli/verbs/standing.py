@@ -27,6 +27,7 @@ def status(given: Path | None, *, as_json: bool) -> int:
     health = _health(places(config, os.environ, Path.home()).socket)
     with reader_of(config) as registry:
         found: dict[str, Any] = {"daemon": health, "counts": dict(registry.counts()), **_standing(registry)}
+        found["erased"] = sum(len(plain.erased(registry, adapter.name)) for adapter in registry.adapters())
         found["next_push"] = pushes.document(push := pushes.first(registry.versions(stage=Stage.VALIDATED)))
     if as_json:
         say.document(found)
@@ -82,6 +83,8 @@ def _tell(found: Mapping[str, Any], push: pushes.Push | None) -> None:
             _problem(problem["message"], problem["hint"])
     counts = found["counts"]
     say.line("versions: " + _counted({k: n for k, n in counts.items() if not k.startswith("observed_")}))
+    if found["erased"]:
+        say.line(f"erased: {found['erased']}")
     say.line(
         "directories: " + _counted({k.removeprefix("observed_"): n for k, n in counts.items() if k[:9] == "observed_"})
     )

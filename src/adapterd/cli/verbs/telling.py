@@ -7,6 +7,7 @@ from typing import Any
 
 from adapterd.cli import say
 from adapterd.core import engines, pushes
+from adapterd.core.retention import CUT
 from adapterd.core.words import MEASUREMENTS, number, span
 
 TAIL = 12
@@ -21,6 +22,9 @@ def version(found: Mapping[str, Any]) -> None:
     """All about one version."""
     version = found["version"]
     say.line(f"{version['label']}: {version['stage']}" + (", stalled" if version["stalled"] else ""))
+    if stone := found["erased"]:
+        said = stone["said"]
+        say.line(f"  erased {say.when(said['at'])} by {said['actor']}: {said['reason']}")
     if version["reason"]:
         say.line(f"  {version['reason']}: {_inset(version['message'])}")
         say.line(f"  Try: {version['hint']}")
@@ -66,12 +70,15 @@ def _report(report: Mapping[str, Any]) -> None:
     where = f"{report.get('device', '')} {report.get('dtype', '')}".strip()
     say.line(f"{say.when(report['at'])}  report: {report.get('verdict')} under policy {report.get('policy')}, {where}")
     for each in [*report.get("reasons", []), *report.get("warnings", [])]:
-        say.line(f"  {each['code']}: {_inset(each['message'])}")
-        say.line(f"  Try: {each['hint']}")
+        say.line(f"  {each['code']}: {_inset(each['message'])}".rstrip(": "))
+        if each["hint"]:
+            say.line(f"  Try: {each['hint']}")
     for each in report.get("waivers") or ():
         say.line(f"  waived {each['code']} by {each.get('actor') or 'unknown'}: {each.get('reason', '')}")
     for each in report.get("gates") or ():
         say.line(f"  gate {each['command']}: exit code {each['exit']} after {span(each['seconds'])}")
+    if report.get(CUT):
+        say.line("  cut after retention.events_for; the manifest of a published version has all of it")
     measurements(report.get("measurements", {}))
     if report.get("verdict") == "passed":  # what is refused is nobody's to serve
         serving(report.get("engines"))

@@ -1,0 +1,66 @@
+"""One forward commit that takes a branch off an erased version: to a former one, or to nothing."""
+
+from collections.abc import Mapping
+
+from adapterd.core import channels
+from adapterd.core import publication as pub
+from adapterd.core.publication import Trailers
+from adapterd.core.readme import BEGIN, END, split_front_matter
+from adapterd.ports import AddBytes, CopyFrom, Delete, Hub, Operation, RemoteFile
+from adapterd.steps.promote import operations
+
+Tree = Mapping[str, RemoteFile]
+
+
+def move_off(
+    hub: Hub,
+    repo: str,
+    branch: str,
+    head: str,
+    there: Tree,
+    to: tuple[str, Tree],
+    former: Trailers | None,
+    gone: str,
+) -> str:
+    """Let a branch hold what it held before, or nothing of ours; the commit.
+
+    Args:
+        hub: the effect.
+        repo: the adapter's.
+        branch: `versions`, which gets a version's whole tree, or a channel, on which a person's files stay.
+        head: its head now, with the tree `there`.
+        there: what it holds.
+        to: commit and tree of what it shall hold; empty for nothing.
+        former: whose tree that is.
+        gone: what the branch is moved off, for the message.
+    """
+    at, target = to
+    if branch == pub.BRANCH:
+        moves: list[Operation] = [CopyFrom(p, at) for p, f in sorted(target.items()) if _ours(p) and there.get(p) != f]
+        moves += [Delete(path) for path in sorted(there) if _ours(path) and path not in target]
+    elif at:
+        readme = hub.read(repo, head, pub.CARD) if pub.CARD in there else b""
+        moves = operations(target, there, readme, hub.read(repo, at, pub.CARD).decode("utf-8", "replace"), at)
+    else:
+        moves = [Delete(p) for p in sorted(there) if p == pub.MANIFEST or channels.loader_reads(p)]
+        if pub.CARD in there:
+            moves.append(AddBytes(pub.CARD, _bare(hub.read(repo, head, pub.CARD))))
+    body = f"It holds v{former.number} now." if former else "It holds no version now."
+    message = pub.with_erasure(f"{branch}: {gone} was erased", body, [gone])
+    if former is not None and branch != pub.BRANCH:
+        said = Trailers(former.identity, former.number, former.publisher, branch)
+        message = pub.with_trailers(f"{branch} -> v{former.number}", f"{gone} was erased.", said)
+    return hub.commit(repo, branch, head, moves, message)
+
+
+def _ours(path: str) -> bool:
+    return path != ".gitattributes"
+
+
+def _bare(readme: bytes) -> bytes:
+    """A channel's card without the managed block and the front matter that came with it: what a person wrote stays."""
+    _, body = split_front_matter(readme.decode("utf-8", "replace"))
+    begin, end = body.find(BEGIN), body.find(END)
+    if 0 <= begin < end:
+        body = body[:begin] + body[end + len(END) :]
+    return f"{body.strip()}\n".encode() if body.strip() else b"\n"
