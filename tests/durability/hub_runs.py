@@ -44,7 +44,7 @@ class Run:
         published: how many got out by themselves.
         stalled: those that a person had to set going again, each with its reason's code.
         unhelped: those that stalled otherwise than they should, without a hint, or for good.
-        lasted: seconds from the first strike to the last.
+        lasted: seconds from the first strike to the last, or to the end of a fault that has one.
         recovered: seconds from the end of the fault, or from the person's act, to the last version's tag.
     """
 
@@ -186,7 +186,10 @@ def publish(here: Bench, case: Case, *, versions: int = 2, world: World | None =
     struck = list(here.plan.strikes)
     here.plan.use(())
     ended = [_now(mine, v) for v in staged]
-    over = max((s.at for s in struck), default=here.clock.now)
+    began = struck[0].at if struck else here.clock.now
+    lasts = max((rule.seconds or 0.0 for rule in case.rules), default=0.0)
+    over = max((began + lasts, *(strike.at for strike in struck)))
+    lasted = over - began
     stalled = [v for v in ended if v.stalled]
     unhelped = [f"{v.label}: {v.reason}, {v.message}" for v in stalled if v.reason != case.stalls or not v.hint]
     if stalled or case.remedy:
@@ -210,7 +213,7 @@ def publish(here: Bench, case: Case, *, versions: int = 2, world: World | None =
         wrong=books.wrong,
         leaked=len(here.heard) - heard,
         struck=len(struck),
-        lasted=struck[-1].at - struck[0].at if struck else 0.0,
+        lasted=lasted,
         recovered=max(0.0, here.clock.now - over),
     )
 

@@ -63,8 +63,15 @@ CALLS: dict[str, "Callable[[HubClient, Path], object]"] = {
 }
 
 
-@pytest.mark.parametrize("action", [*CALLS, "download"])
-@pytest.mark.parametrize("what", ["headers", "body"])
+@pytest.mark.parametrize(
+    ("action", "what"),
+    [
+        *((action, "headers") for action in (*CALLS, "download")),
+        ("refs", "body"),
+        ("resolve", "body"),
+        ("download", "body"),
+    ],
+)
 def test_an_answer_that_trickles_ends(
     slow: RunningHub, plan: FaultPlan, repo: str, connect: "Connect", tmp_path: Path, action: str, what: str
 ) -> None:
@@ -77,8 +84,17 @@ def test_an_answer_that_trickles_ends(
         call(client, tmp_path)
 
 
-@pytest.mark.parametrize("action", ["preupload", "lfs-batch", "lfs-put", "lfs-verify", "commit"])
-@pytest.mark.parametrize("kind", ["hang", "trickle"])
+@pytest.mark.parametrize(
+    ("action", "kind"),
+    [
+        ("preupload", "hang"),
+        ("lfs-batch", "trickle"),
+        ("lfs-put", "hang"),
+        ("lfs-put", "trickle"),
+        ("lfs-verify", "hang"),
+        ("commit", "trickle"),
+    ],
+)
 def test_every_request_of_a_commit_is_bounded(
     slow: RunningHub, plan: FaultPlan, repo: str, connect: "Connect", tmp_path: Path, action: str, kind: str
 ) -> None:
