@@ -194,7 +194,7 @@ class Pace:
         asked = min(error.retry_after, LONGEST) if error.retry_after else None
         opened = breaker.refused(self._of(action), self._terms.rule, repo, now, self._jitter(), error.message, asked)
         self._actions[action] = opened
-        error.retry_after = opened.until - now
+        error.retry_after = breaker.held(opened, repo, now) - now
         log.warning("action_paused", action=action, repo=repo, message=error.message, seconds=round(opened.until - now))
 
     def _fault(self, action: str, repo: str, error: Transient, now: float, *, effect: bool, unreached: bool) -> None:
@@ -214,7 +214,7 @@ class Pace:
             self._endpoint = failed(self._endpoint, several=False)
         if error.counts:
             return
-        until = max(self._endpoint.until, self._actions[action].until)
+        until = max(breaker.held(each, repo, now) for each in (self._endpoint, self._actions[action]))
         if until:
             error.retry_after, error.code = until - now, "hub_paused"
             log.warning("hub_paused", action=action, repo=repo, message=error.message, seconds=round(until - now))

@@ -59,15 +59,16 @@ def test_a_try_that_tells_nothing_lets_the_next_one_try() -> None:
 def test_failures_of_one_repo_hold_up_no_other() -> None:
     """It may be that repo alone which is broken; once a second one fails as well, all wait."""
     found = _failed(3)
-    assert breaker.held(found, ONE, 1.0) == found.until
+    assert breaker.held(found, ONE, 1.0) == found.until + TURN
     assert breaker.held(found, OTHER, 1.0) == 0.0
     found = breaker.failed(found, RULE, OTHER, 1.0, 0.0, "500")
     assert breaker.held(found, "acme/third", 2.0) == found.until
 
 
 def test_the_repo_that_failed_last_tries_last() -> None:
-    """One broken repo is not the only one that ever tries."""
+    """One broken repo is not the only one that ever tries; all its versions wait alike, whenever they ask."""
     found = breaker.failed(_failed(3, OTHER), RULE, ONE, 0.0, 0.0, "500")
+    assert breaker.held(found, ONE, 1.0) == found.until + TURN
     assert breaker.held(found, ONE, found.until) == found.until + TURN
     assert breaker.held(found, OTHER, found.until) == 0.0
     assert breaker.held(found, ONE, found.until + TURN) == 0.0

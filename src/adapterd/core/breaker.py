@@ -87,12 +87,11 @@ def held(breaker: Breaker, repo: str, now: float) -> float:
     """Until when a call about a repo must wait; 0 where it may go."""
     if not breaker.until or not (breaker.general or repo in breaker.failing):
         return 0.0
-    if now < breaker.until:
-        return breaker.until
-    if now < breaker.trying:
-        return min(breaker.trying, now + TURN)
-    turn = breaker.until + TURN
-    return turn if repo == breaker.tried and now < turn else 0.0
+    # From the beginning, so that all versions of a repo wait until the same moment, and keep their order.
+    turn = breaker.until + (TURN if repo == breaker.tried else 0.0)
+    if now < turn:
+        return turn
+    return min(breaker.trying, now + TURN) if now < breaker.trying else 0.0
 
 
 def begun(breaker: Breaker, rule: Rule, now: float) -> Breaker:
