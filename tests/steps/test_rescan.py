@@ -349,4 +349,8 @@ def test_a_scan_that_fails_leaves_its_news_to_the_next(site: Site) -> None:
     silent = replace(host, registry=Silent(site.registry))
     with pytest.raises(AssertionError):
         rescan.scan(silent, root, known)
-    assert [f.folder.path for f in rescan.scan(host, root, known).pending] == ["support/checkpoint-2"]
+    (found,) = rescan.scan(host, root, known).pending
+    shutil.rmtree(found.directory)
+    with pytest.raises(AssertionError):
+        rescan.scan(silent, root, known)
+    assert rescan.scan(host, root, known).missed == ("support/checkpoint-2",)
