@@ -285,8 +285,14 @@ def in_place(path: Path) -> None:
     os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
+def made(folder: Path, name: str) -> None:
+    """Make a folder with an empty file in it."""
+    folder.mkdir()
+    (folder / name).touch()
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
-    "a payload file is written in place": lambda a: in_place(a / ad.WEIGHTS) or os.utime(a / ad.WEIGHTS, (1, 1)),
+    "a payload file is written in place": lambda a: (a / ad.WEIGHTS).write_bytes(b"x"),
     "labels of the same size and time": lambda a: in_place(a / ad.LABELS),
     "labels go": lambda a: (a / ad.LABELS).unlink(),
     "a marker comes": lambda a: (a.parent / f"a{ad.MARKER_SUFFIX}").write_text("{}"),
@@ -295,7 +301,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a chat template is written": lambda a: (a / roots.TEMPLATES / "tool.jinja").write_text("other"),
     "a checkpoint changes its place": lambda a: (a / "checkpoint-1").rename(a / "checkpoint-9"),
     "another folder in its place": lambda a: a.rename(a.parent / "b") and write_adapter(a, seed=7),
-    "a pickle comes": lambda a: (a / "checkpoint-3").mkdir() or (a / "checkpoint-3" / ad.PICKLE).touch(),
+    "a pickle comes": lambda a: made(a / "checkpoint-3", ad.PICKLE),
 }
 
 
