@@ -38,9 +38,9 @@ def main() -> None:
                 _scan_once(host, page, running)
             for path in ("", "status.json", "metrics", "healthz", "readyz"):
                 read(page + path)
-            before = _processor_seconds(running)
+            before = processor_seconds(running)
             time.sleep(REST)
-            busy = _processor_seconds(running) - before
+            busy = processor_seconds(running) - before
             memory = memory_of(running)
             scan = float(re.findall(r'"scan_seconds": *([\d.]+)', read(page + "status.json"))[0])
     figures.hand_over(
@@ -90,7 +90,7 @@ def memory_of(running: Daemon) -> dict[str, float]:
     }
 
 
-def _processor_seconds(running: Daemon) -> float:
+def processor_seconds(running: Daemon) -> float:
     """User and system time of the process so far (proc(5), fields 14 and 15)."""
     fields = Path(f"/proc/{running.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -12,7 +12,7 @@ from pathlib import Path
 import figures
 from adapterd.health import Health
 from adapterd.lanes import Intake
-from daemon_memory import memory_of, read
+from daemon_memory import memory_of, processor_seconds, read
 from helpers.adapters import write_adapter
 from helpers.hosts import World
 from host import BASE, Daemon, Host, daemon, until
@@ -107,12 +107,12 @@ def _at_rest(page: str, running: Daemon, root: Path) -> tuple[float, int, float]
     for _ in range(2):  # the first scans after a start judge everything
         before = _turns(page)
         until(partial(_turned, page, before), "it has looked", running.process, pause=1.0)
-    scans, busy = _turns(page), _seconds(running)
+    scans, busy = _turns(page), processor_seconds(running)
     walks = []
     for _ in range(round(REST / PERIOD)):
         time.sleep(PERIOD)
         walks.append(_timed(partial(walk, root))[1])
-    return _seconds(running) - busy, _turns(page) - scans, statistics.mean(walks)
+    return processor_seconds(running) - busy, _turns(page) - scans, statistics.mean(walks)
 
 
 def _turns(page: str) -> int:
@@ -122,12 +122,6 @@ def _turns(page: str) -> int:
 
 def _turned(page: str, before: int) -> bool:
     return _turns(page) > before
-
-
-def _seconds(running: Daemon) -> float:
-    """Processor time of all threads of a process so far (proc(5), schedstat, nanoseconds)."""
-    tasks = Path(f"/proc/{running.process.pid}/task").glob("*/schedstat")
-    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def _timed(do: Callable[[], object]) -> tuple[float, float]:

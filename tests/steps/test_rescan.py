@@ -285,20 +285,14 @@ def in_place(path: Path) -> None:
     os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
-def rewritten(adapter: Path) -> None:
-    """Write the weights in place, with a time of long ago."""
-    in_place(adapter / ad.WEIGHTS)
-    os.utime(adapter / ad.WEIGHTS, (1, 1))
-
-
-def pickled(adapter: Path) -> None:
-    """Write a checkpoint that is a pickle."""
-    (adapter / "checkpoint-3").mkdir()
-    (adapter / "checkpoint-3" / ad.PICKLE).touch()
+def made(folder: Path, name: str) -> None:
+    """Make a folder with an empty file in it."""
+    folder.mkdir()
+    (folder / name).touch()
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
-    "a payload file is written in place": rewritten,
+    "a payload file is written in place": lambda a: (a / ad.WEIGHTS).write_bytes(b"x"),
     "labels of the same size and time": lambda a: in_place(a / ad.LABELS),
     "labels go": lambda a: (a / ad.LABELS).unlink(),
     "a marker comes": lambda a: (a.parent / f"a{ad.MARKER_SUFFIX}").write_text("{}"),
@@ -307,7 +301,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a chat template is written": lambda a: (a / roots.TEMPLATES / "tool.jinja").write_text("other"),
     "a checkpoint changes its place": lambda a: (a / "checkpoint-1").rename(a / "checkpoint-9"),
     "another folder in its place": lambda a: a.rename(a.parent / "b") and write_adapter(a, seed=7),
-    "a pickle comes": pickled,
+    "a pickle comes": lambda a: made(a / "checkpoint-3", ad.PICKLE),
 }
 
 
@@ -361,4 +355,8 @@ def test_a_scan_that_fails_leaves_its_news_to_the_next(site: Site) -> None:
     silent = replace(host, registry=Silent(site.registry))
     with pytest.raises(AssertionError):
         rescan.scan(silent, root, known)
-    assert [f.folder.path for f in rescan.scan(host, root, known).pending] == ["support/checkpoint-2"]
+    (found,) = rescan.scan(host, root, known).pending
+    shutil.rmtree(found.directory)
+    with pytest.raises(AssertionError):
+        rescan.scan(silent, root, known)
+    assert rescan.scan(host, root, known).missed == ("support/checkpoint-2",)

@@ -100,7 +100,7 @@ def overview(reader: RegistryReader, health: Health, now: float) -> Overview:
     """Read the front page."""
     live = [version for stage in LIVE for version in reader.versions(stage=stage, limit=_LOOKED_AT)]
     channels = reader.channels()
-    observations = [seen for seen in reader.observations() if seen.state in ("stalled", "refused", "waiting")]
+    observations = reader.observations(states=("stalled", "refused", "waiting"))
     items = [(version.stalled, _of_version(version)) for version in live if version.reason]
     items += [(seen.state != "waiting", _of_directory(seen)) for seen in observations]
     items += [(channel.stalled, _of_channel(channel)) for channel in channels if channel.reason]
