@@ -203,7 +203,7 @@ def test_publish_no(site: Site) -> None:
     "text", ["adapter: [", "adapter: 'not a name'", "publish: perhaps", "publsh: no", "x" * 70_000, "", None]
 )
 def test_labels_that_cannot_be_read_stall(site: Site, text: str | None) -> None:
-    """It may say `publish: no`, and so may one that is not written yet: a person corrects it, whoever asked for more."""
+    """It may say `publish: no`, and so may one that is not written yet: a person corrects it, whoever asks."""
     run = run_of(site, final=False, steps=(5,))
     if text is None:
         (run / ad.LABELS).mkdir()
