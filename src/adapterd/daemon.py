@@ -29,7 +29,7 @@ from adapterd.core.examples import BadExamplesError
 from adapterd.core.version import Stage
 from adapterd.draining import Draining
 from adapterd.health import Health
-from adapterd.lanes import Exports, Intake, Lane, Steps, coming
+from adapterd.lanes import Exports, Intake, Lane, Steps, coming, stamp
 from adapterd.reconcile import LINE
 from adapterd.sdnotify import Notifier
 from adapterd.steps.again import stage_again
@@ -50,7 +50,7 @@ class Daemon:
     def __init__(self, config_path: Path, host: Host, notifier: Notifier) -> None:
         """Build everything; nothing runs yet."""
         self._config_path = config_path
-        self._read = _stamp(config_path)
+        self._read = stamp(config_path)
         self._host = host
         self._places = places(host.config, os.environ, Path.home())
         self._notify = notifier
@@ -153,7 +153,7 @@ class Daemon:
 
     def _reread(self) -> None:
         """Take up a configuration that was changed since it was read; ConfigError where it is wrong."""
-        if _stamp(self._config_path) != self._read:
+        if stamp(self._config_path) != self._read:
             load(self._config_path)
             self.reload()
 
@@ -264,7 +264,7 @@ class Daemon:
     def reload(self) -> None:
         """SIGHUP: read the configuration again; a wrong one is said and the old one stays."""
         self._notify.reloading()
-        self._read = _stamp(self._config_path)
+        self._read = stamp(self._config_path)
         try:
             config = load(self._config_path)
             if _fixed(config) != _fixed(self._host.config):
@@ -383,15 +383,6 @@ class Daemon:
         for server in self._servers:
             server.stop()
         log.info("daemon_stopped", in_hand=[lane.name for lane in self._lanes if lane.is_alive()])
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What tells that a file was changed."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _fixed(config: Config) -> tuple[object, ...]:

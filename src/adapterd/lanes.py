@@ -244,6 +244,8 @@ class Exports:
         self._failures = 0
         self._hub_due = 0.0
         self._hub_generation = -1
+        self._parts = export.Parts()
+        self._written: tuple[object, int] = (None, -1)
         self._rested: object = None
         self._waits: list[float] = []
         self.afresh = threading.Event()
@@ -261,7 +263,7 @@ class Exports:
             if self._move_channels(host):
                 return 0.0
             # Afresh means by its bytes: after a rebuild, or by hand, the same generation may say other things.
-            if fresh or host.registry.generation() != export.written_generation(host):
+            if fresh or host.registry.generation() != self._shown(host):
                 self._to_disk(host)
             self._waits = [c.due_at for c in host.registry.channels() if c.reason and not c.stalled]
             self._rested = before if before == self._standing(host) else None
@@ -270,11 +272,13 @@ class Exports:
 
     def _standing(self, host: Host) -> object:
         """What channels and index document follow from: while it stays, so do they. None where there is no document."""
-        try:
-            found = host.index.stat()
-        except OSError:
-            return None
-        return host.registry.changes(), host.config, found.st_ino, found.st_size, found.st_mtime_ns
+        seen = stamp(host.index)
+        return None if seen is None else (host.registry.changes(), host.config, seen)
+
+    def _shown(self, host: Host) -> int:
+        """The generation that the document on disk shows; it is read where it is not the one that was written here."""
+        seen, generation = self._written
+        return generation if seen is not None and seen == stamp(host.index) else export.written_generation(host)
 
     def _move_channels(self, host: Host) -> bool:
         """Move the channels that want another version; whether it was stopped before all of them were moved."""
@@ -296,7 +300,8 @@ class Exports:
 
     def _to_disk(self, host: Host) -> None:
         try:
-            export.export(host)
+            generation = export.export(host, self._parts)
+            self._written = (stamp(host.index), generation)
         except OSError as error:
             message = f"{host.index} cannot be written: {error.strerror or error}"
             if "index_unwritable" not in self._health.problems:
@@ -317,7 +322,7 @@ class Exports:
             log.info("index_waits", reason=pause.code, message=pause.message)
             return
         try:
-            if export.export_to_hub(host, export.entries(host.registry, host.publisher)):
+            if export.export_to_hub(host, self._parts(host.registry, host.publisher)):
                 log.info("index_published", generation=generation)
             self._hub_generation, self._failures = generation, 0
             self._health.problems.pop("index_behind", None)
@@ -328,6 +333,15 @@ class Exports:
             self._hub_due = now + later.until
             self._health.problems["index_behind"] = (error.message, error.hint)
             log.warning("index_waits", message=error.message, hint=error.hint)
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """What tells that a file was changed; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class Lane(threading.Thread):

@@ -9,6 +9,7 @@ import contextlib
 import gc
 import hashlib
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -24,11 +25,12 @@ from adapterd.log import configure
 from adapterd.reconcile import LINE
 from adapterd.upkeep import CHORES, Upkeep
 from durability.books import Books, audit
-from durability.serving import serving
+from durability.processes import HubProcess
 from helpers.adapters import weights, write_adapter
 from helpers.hosts import NAMESPACE, Clock, World
 
-MONTH = 30 * 86400.0
+DAY = 86400.0
+MONTH = 30 * DAY
 HOUR = 3600.0
 SERIES = 50
 """Adapters that are trained side by side."""
@@ -73,7 +75,7 @@ class Soak:
 
     def run(self) -> Iterator[Sample]:
         """Live through the month; ten samples."""
-        step, hour = MONTH / self.versions, self.world.clock.now
+        step, hour, day = MONTH / self.versions, self.world.clock.now, self.world.clock.now
         for number in range(self.versions):
             self._write(number)
             self.intake.turn()
@@ -84,9 +86,12 @@ class Soak:
             self.world.clock.now += step - min(10.0, step / 2)
             if self.world.clock.now - hour >= HOUR:
                 hour = self.world.clock.now
+                self.upkeep.ask("retention")
+            if self.world.clock.now - day >= DAY:
+                day = self.world.clock.now
                 for chore in CHORES:
                     self.upkeep.ask(chore)
-                self.upkeep.turn()
+            self.upkeep.turn()
             if (number + 1) % max(1, self.versions // 10) == 0:
                 yield self._sample(number + 1)
 
@@ -128,10 +133,14 @@ class Soak:
 @contextlib.contextmanager
 def soaking(home: Path, versions: int) -> Iterator[Soak]:
     """A host on a Hub of its own."""
-    with serving(home / "hub") as endpoint:
-        world = World(home / "host", endpoint, clock=Clock(1_700_000_000.0))
+    hub = HubProcess(home / "hub")
+    hub.start()
+    try:
+        world = World(home / "host", hub.endpoint, clock=Clock(1_700_000_000.0))
         yield Soak(world, versions)
         world.close()
+    finally:
+        hub.end(signal.SIGTERM)
 
 
 def main() -> int:

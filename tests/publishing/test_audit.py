@@ -44,7 +44,7 @@ def published(world: World, adapter: str) -> World:
     for n in (1, 2):
         stage(world, adapter, n)
         drive(world)
-    export.export(world.host)
+    export.export(world.host, export.Parts())
     return world
 
 
@@ -235,7 +235,7 @@ def test_the_index_on_this_host(published: World) -> None:
         assert _codes(published) == codes
     index.unlink()
     assert _codes(published) == ["index_differs"]
-    export.export(published.host)
+    export.export(published.host, export.Parts())
     assert index.read_bytes() == good
 
 

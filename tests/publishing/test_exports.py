@@ -23,7 +23,7 @@ def test_the_index_document_shows_versions_and_channels(world: World, adapter: s
     """Tags, commits, identities and serving names of what is published, and where each channel stands."""
     version = stage(world, adapter, 1)
     drive(world)
-    export.export(world.host)
+    export.export(world.host, export.Parts())
     document = json.loads(world.host.index.read_bytes())
     entry = document["adapters"][adapter]
     found = world.registry.version(version.id)

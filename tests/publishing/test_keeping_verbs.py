@@ -31,7 +31,7 @@ def operator(world: World, adapter: str, monkeypatch: pytest.MonkeyPatch) -> Run
     """A host that published one version; gives exit code and output of a verb."""
     stage(world, adapter, 1)
     drive(world)
-    export.export(world.host)
+    export.export(world.host, export.Parts())
     config = world.tmp / "adapterd.yaml"
     config.write_text(config_text(world.tmp, world.endpoint))
     keep_instance(places(world.config, {}, world.tmp), world.publisher)

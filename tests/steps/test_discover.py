@@ -200,10 +200,10 @@ def test_publish_no(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["adapter: [", "adapter: 'not a name'", "publish: perhaps", "publsh: no", "x" * 70_000, None]
+    "text", ["adapter: [", "adapter: 'not a name'", "publish: perhaps", "publsh: no", "x" * 70_000, "", None]
 )
 def test_labels_that_cannot_be_read_stall(site: Site, text: str | None) -> None:
-    """What cannot be read may say `publish: no`: a person corrects it, also where a person asked for the directory."""
+    """It may say `publish: no`, and so may one that is not written yet: a person corrects it, whoever asks."""
     run = run_of(site, final=False, steps=(5,))
     if text is None:
         (run / ad.LABELS).mkdir()

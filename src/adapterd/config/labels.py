@@ -94,7 +94,7 @@ class Expectation(Section):
 
 
 class Labels(Section):
-    """The labels of one run; every key is optional, and no file is the same as an empty one."""
+    """The labels of one run; every key is optional, and so is the file."""
 
     adapter: HubName | None = Field(
         default=None,

@@ -194,8 +194,8 @@ class RegistryReader(Protocol):
         """A version's history, oldest first."""
         ...
 
-    def noted(self, kind: str) -> frozenset[int]:
-        """The versions whose history has a line of this kind, by row."""
+    def noted(self, kind: str, adapter: str | None = None) -> frozenset[int]:
+        """The versions whose history has a line of this kind, by row; of one adapter, or all."""
         ...
 
     def validations(self, version_id: int) -> Sequence[Validation]:
@@ -239,6 +239,10 @@ class RegistryReader(Protocol):
 
     def generation(self) -> int:
         """Grows with every change that the index document could show."""
+        ...
+
+    def generations(self) -> Mapping[str, int]:
+        """The generation at which each adapter's part of the index could last look different; none for one at rest."""
         ...
 
 

@@ -124,7 +124,7 @@ def bind(conn: Connection, wanted: AdapterRecord) -> AdapterRecord:
     conn.execute(update(adapters).where(adapters.c.name == name).values(**empty))
     own = versions.c
     if conn.scalar(select(own.id).where(own.adapter == name, own.stage == Stage.PUBLISHED).limit(1)):
-        history.changed(conn)
+        history.changed(conn, name)
     return replace(was, **empty)
 
 
@@ -175,7 +175,7 @@ def restore(conn: Connection, draft: Draft, number: int, commit: str, at: float,
     version_id = _insert(conn, adapter, draft, at, order, stage=Stage.PUBLISHED, number=number, commit=commit)
     _sight(conn, version_id, draft, at)
     history.append(conn, version_id, at, "restored", number=number, commit=commit)
-    history.changed(conn)
+    history.changed(conn, adapter)
     return _version(conn, version_id)
 
 
@@ -270,7 +270,7 @@ def _enrich(conn: Connection, known: AdapterVersion, draft: Draft, at: float) ->
         return
     conn.execute(update(versions).where(versions.c.id == known.id).values(**told, updated_at=at))
     if known.stage is Stage.PUBLISHED:
-        history.changed(conn)
+        history.changed(conn, known.adapter)
 
 
 def _settle(conn: Connection, adapter: str, draft: Draft, version_id: int, at: float) -> None:

@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_or_update
 
 from adapterd.core.version import Reason
 from adapterd.registry.schema import events, meta
+
+SHOWN = "shown:"
+"""Before an adapter's name: the generation at which its part of the index could last look different."""
 
 _WAITING = "waiting"
 _LOOK_BACK = 16
@@ -52,6 +56,9 @@ def waiting(conn: Connection, version_id: int, at: float, until: float, reason: 
     )
 
 
-def changed(conn: Connection) -> None:
-    """Move the generation on: the index document could look different now."""
-    conn.execute(update(meta).where(meta.c.key == "generation").values(value=meta.c.value + 1))
+def changed(conn: Connection, adapter: str) -> None:
+    """Move the generation on: an adapter's part of the index document could look different now."""
+    moved = update(meta).where(meta.c.key == "generation").values(value=meta.c.value + 1)
+    generation = conn.scalar(moved.returning(meta.c.value))
+    shown = insert_or_update(meta).values(key=f"{SHOWN}{adapter}", value=generation)
+    conn.execute(shown.on_conflict_do_update(index_elements=["key"], set_={"value": shown.excluded.value}))

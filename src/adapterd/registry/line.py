@@ -151,7 +151,7 @@ def advance(conn: Connection, held: Claim, to: Stage, at: float, facts: Facts) -
     if to is Stage.PUBLISHED:
         # What was about to be done is done: the Hub holds those bytes now.
         conn.execute(delete(intents).where(intents.c.version_id == was.id))
-        history.changed(conn)
+        history.changed(conn, was.adapter)
     return rows.version(row)
 
 

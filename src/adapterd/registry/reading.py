@@ -21,6 +21,7 @@ from adapterd.ports import (
 )
 from adapterd.registry import arrivals, rows, tidying
 from adapterd.registry.engine import explained
+from adapterd.registry.history import SHOWN
 from adapterd.registry.schema import (
     adapters,
     channels,
@@ -121,10 +122,14 @@ class SqlReader:
             query = select(*rows.EVENT).where(events.c.version_id == version_id).order_by(events.c.id)
             return rows.every(conn, query, lambda row: Event(**row))
 
-    def noted(self, kind: str) -> frozenset[int]:
-        """The versions whose history has a line of this kind, by row."""
+    def noted(self, kind: str, adapter: str | None = None) -> frozenset[int]:
+        """The versions whose history has a line of this kind, by row; of one adapter, or all."""
         with self._read() as conn:
-            return frozenset(conn.scalars(select(events.c.version_id).where(events.c.kind == kind)))
+            query = select(events.c.version_id).where(events.c.kind == kind)
+            if adapter is not None:
+                of = select(versions.c.id).where(versions.c.adapter == rows.canonical(conn, adapter))
+                query = query.where(events.c.version_id.in_(of))
+            return frozenset(conn.scalars(query))
 
     def validations(self, version_id: int) -> Sequence[Validation]:
         """A version's reports, oldest first."""
@@ -207,3 +212,9 @@ class SqlReader:
         """Grows with every change that the index document could show."""
         with self._read() as conn:
             return int(conn.scalar(select(meta.c.value).where(meta.c.key == "generation")) or 0)
+
+    def generations(self) -> Mapping[str, int]:
+        """The generation at which each adapter's part of the index document could last look different."""
+        with self._read() as conn:
+            marks = conn.execute(select(meta.c.key, meta.c.value).where(meta.c.key.startswith(SHOWN, autoescape=True)))
+            return {key.removeprefix(SHOWN): value for key, value in marks}

@@ -18,7 +18,7 @@ def save_repo(conn: Connection, record: RepoRecord) -> None:
     before = rows.plain(rows.one(conn, query, rows.repo) or RepoRecord(record.adapter))
     conn.execute(insert(repos).values(**values).on_conflict_do_update(index_elements=["adapter"], set_=values))
     if any(before[name] != values[name] for name in _SHOWN_OF_REPO):
-        history.changed(conn)
+        history.changed(conn, values["adapter"])
 
 
 def save_channel(conn: Connection, record: ChannelRecord) -> None:
@@ -29,4 +29,4 @@ def save_channel(conn: Connection, record: ChannelRecord) -> None:
     new = insert(channels).values(**values)
     conn.execute(new.on_conflict_do_update(index_elements=["adapter", "channel"], set_=values))
     if before is None or any(before[name] != values[name] for name in _SHOWN_OF_CHANNEL):
-        history.changed(conn)
+        history.changed(conn, values["adapter"])

@@ -49,7 +49,7 @@ def erase(conn: Connection, version_id: int, reason: Reason, at: float, actor: s
         conn.execute(delete(intents).where(intents.c.version_id == version_id))
     if not told:
         history.append(conn, version_id, at, "erased", actor=actor, was=was.stage, message=reason.message)
-        history.changed(conn)
+        history.changed(conn, was.adapter)
     return rows.version(conn.execute(select(*rows.VERSION).where(versions.c.id == version_id)).mappings().one())
 
 

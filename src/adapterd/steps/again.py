@@ -19,12 +19,24 @@ def stage_again(host: Host) -> int:
     At a start it takes up what a crash left between the snapshot and its row; the directory may be gone since.
     """
     staged = 0
-    for draft, _ in _drafts(host):
-        if host.registry.find(draft.adapter, identity=draft.identity) is None:
+    for draft, order in _drafts(host):
+        if order is None or host.registry.find(draft.adapter, identity=draft.identity) is None:
+            if _is_told(host, draft):
+                continue
             host.registry.bind(draft.adapter, draft.root, "", "", "")
-            host.registry.intake(draft, host.clock())
-            staged += 1
+            _, new = host.registry.intake(draft, host.clock())
+            staged += new
     return staged
+
+
+def _is_told(host: Host, draft: Draft) -> bool:
+    """Whether the registry knows that this content was seen at this place.
+
+    A crash may leave a snapshot of known content whose sighting, perhaps as the final save, nothing else tells of.
+    """
+    known = host.registry.find(draft.adapter, identity=draft.identity)
+    seen = host.registry.sightings(known.id) if known is not None else ()
+    return any((sighting.root, sighting.path) == (draft.root, draft.path) for sighting in seen)
 
 
 def restore_spool(host: Host) -> int:

@@ -131,7 +131,10 @@ def places(root: Root, walk: roots.Walk, before: Mapping[str, Observation]) -> l
 def _labels(root: Path, run: str) -> Labels:
     """A run's labels; what stands in a file that cannot be read may be `publish: no`, so that it stalls."""
     try:
-        return read_labels(roots.read_small(root / run, ad.LABELS, LABELS_LIMIT), f"{run}/{ad.LABELS}")
+        data = roots.read_small(root / run, ad.LABELS, LABELS_LIMIT)
+        if data:
+            return read_labels(data, f"{run}/{ad.LABELS}")
+        fault = f"{run}/{ad.LABELS} is empty, as while somebody writes it; try: write it, or remove it"
     except roots.SettleError as error:
         fault = "" if error.code == "source_gone" else f"{run}/{ad.LABELS}: {error.message}"
     except LabelsError as error:

@@ -4,26 +4,48 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapterd.core import index
-from adapterd.ports import AddBytes, Conflict, NotFound, RegistryReader
+from adapterd.ports import AdapterRecord, AddBytes, Conflict, NotFound, RegistryReader
 from adapterd.spool import replace_file
 from adapterd.steps.host import Host
 from adapterd.steps.waivers import WAIVED, codes_of
 
 
+class Parts:
+    """Every adapter's part of the index. Asked again, only what could look different since is read anew."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._known: dict[AdapterRecord, tuple[int, dict[str, Any] | None]] = {}
+
+    def __call__(self, registry: RegistryReader, publisher: str) -> list[dict[str, Any]]:
+        """The parts of adapters that have a published version, by name."""
+        shown, known = registry.generations(), self._known
+        # Generations first: what changes in between is read once more at the next time.
+        self._known = {
+            adapter: known[adapter]
+            if adapter in known and known[adapter][0] == shown.get(adapter.name, 0)
+            else (shown.get(adapter.name, 0), _part(registry, publisher, adapter))
+            for adapter in registry.adapters()
+        }
+        return [part for _, part in self._known.values() if part is not None]
+
+
 def entries(registry: RegistryReader, publisher: str) -> list[dict[str, Any]]:
-    """Every adapter's part of the index, by name."""
-    found = []
-    noted = registry.noted(WAIVED)
-    for adapter in registry.adapters():
-        versions = registry.versions(adapter.name)
-        if not any(v.number and v.commit for v in versions):
-            continue
-        channels = {c.channel: c.number for c in registry.channels(adapter.name) if c.number}
-        repo = registry.repo(adapter.name)
-        standing = repo.standing if repo else {}
-        waived = {v.id: codes_of(registry, v) for v in versions if v.id in noted}
-        found.append(index.adapter_entry(adapter.name, publisher, adapter.base, versions, channels, standing, waived))
-    return found
+    """Every adapter's part of the index, by name, read afresh."""
+    return Parts()(registry, publisher)
+
+
+def _part(registry: RegistryReader, publisher: str, adapter: AdapterRecord) -> dict[str, Any] | None:
+    """One adapter's part; None where nothing of it is published."""
+    versions = registry.versions(adapter.name)
+    if not any(v.number and v.commit for v in versions):
+        return None
+    channels = {c.channel: c.number for c in registry.channels(adapter.name) if c.number}
+    repo = registry.repo(adapter.name)
+    standing = repo.standing if repo else {}
+    noted = registry.noted(WAIVED, adapter.name)
+    waived = {v.id: codes_of(registry, v) for v in versions if v.id in noted}
+    return index.adapter_entry(adapter.name, publisher, adapter.base, versions, channels, standing, waived)
 
 
 def written_generation(host: Host) -> int:
@@ -34,10 +56,10 @@ def written_generation(host: Host) -> int:
         return -1
 
 
-def export(host: Host) -> int:
+def export(host: Host, parts: Parts) -> int:
     """Bring ``index.json`` up to date, atomically; the generation that it shows."""
     generation = host.registry.generation()
-    data = index.document(entries(host.registry, host.publisher), generation)
+    data = index.document(parts(host.registry, host.publisher), generation)
     if not _is_there(host, data):
         replace_file(host.index, data, mode=0o644)
     return generation

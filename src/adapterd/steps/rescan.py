@@ -66,6 +66,10 @@ def _judge(
     if written:
         host.registry.observe(written)
     moving = {f.at.run for f in pending} | {seen.run for seen in written}
+    # What could not be read may be readable soon, and no change time tells that.
+    moving |= {f.at.run for f in found if (f.labels.notes or "").startswith(discover.BAD_LABELS)}
+    listed = {f.folder.path for f in found}
+    moving |= {run for run, members in runs.items() if not listed.issuperset(members)}
     for run, members in runs.items():
         if run not in moving:
             known.rest(root, run, members, (before[path] for path in members if path in before), now)
