@@ -190,7 +190,7 @@ def _composed(config: Config, at: Places, registry: SqlRegistry, publisher: str)
             host.spool.prepare()
         except SettleError as error:
             # Whatever is copied says so again, and waits; all else goes on.
-            log.warning(error.code, message=error.message, hint=BY_CODE[error.code].hint)
+            log.warning("spool_unusable", reason=error.code, message=error.message, hint=BY_CODE[error.code].hint)
         registry.reclaim(publisher)  # nobody else can hold a lease of ours: we have the writer's lock
         yield host
     finally:
