@@ -71,7 +71,13 @@ def restore(host: Host, terms: Terms, say: Say) -> tuple[int, int]:
             if adapter in terms.named:
                 say(f"{adapter}: no repo on the Hub")
             continue
-        record = repos.standing(hub, RepoRecord(adapter), refs)
+        try:
+            record = repos.standing(hub, RepoRecord(adapter), refs)
+        except repos.RepoStalledError as stalled:
+            if adapter in terms.named:
+                raise
+            say(f"{adapter}: left out: {stalled.message}")
+            continue
         if adapter not in terms.named and not _ours(host, hub, record, refs):
             continue
         restored += _repo(host, hub, record, refs, terms, say)
