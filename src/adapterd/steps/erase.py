@@ -58,7 +58,7 @@ def erase(host: Host, adapter: str, targets: Sequence[Target], said: Said) -> Er
     hub = host.hub()
     repo = _Repo(hub, adapter)
     there = _exists(hub, adapter, targets)
-    with host.sending:
+    with host.sending.alone(adapter):
         record = _bury(host, adapter, targets, said) if there else RepoRecord(adapter)
         _leave_the_line(host, targets, said)
         if not there:

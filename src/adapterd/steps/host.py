@@ -1,6 +1,5 @@
 """What every step is given: the ports, the configuration, the clock. No step reaches around it."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ from adapterd.config import Config, Root
 from adapterd.fingerprints import Digests
 from adapterd.pace import Pace
 from adapterd.ports import Converter, Gates, Hub, Registry, Validator
+from adapterd.sending import Sending
 from adapterd.spool import Spool
 
 
@@ -25,7 +25,7 @@ class Host:
         index: where ``index.json`` lies.
         digests: of the files of base models.
         pace: of the endpoint: what may be sent now, and what must wait.
-        sending: held while a commit is made that shares large objects with others, and while such objects are deleted.
+        sending: who commits to which repo just now, and who deletes there.
     """
 
     config: Config
@@ -42,7 +42,7 @@ class Host:
     index: Path
     digests: Digests = field(default_factory=Digests)
     pace: Pace = field(default_factory=Pace)
-    sending: threading.RLock = field(default_factory=threading.RLock)
+    sending: Sending = field(default_factory=Sending)
 
     def root(self, path: str) -> Root | None:
         """The configured root of this path; None where the configuration no longer has it."""

@@ -81,7 +81,7 @@ def promote(host: Host, record: ChannelRecord, version: AdapterVersion, jitter: 
         host.registry.save_channel(waits)
         return waits
     try:
-        with host.sending:
+        with host.sending.commit(record.adapter):
             done = _promote(host, host.hub(), record, version)
     except RepoStalledError as stalled:
         done = _standing(record, stalled.reason, stalled=True)

@@ -146,7 +146,7 @@ def _commit(
     wanted_files = _expected(prepared.snapshot, intent, readme)
     hub_operations = _operations(prepared.snapshot, intent, readme, view.paths)
     try:
-        with host.sending:
+        with host.sending.commit(version.adapter):
             # A sleeper whose lease ran out must not write: this raises LostLease.
             host.registry.extend(claim, host.clock() + host.config.schedule.lease + host.config.hub.deadline)
             commit = hub.commit(version.adapter, pub.BRANCH, view.seen.head, hub_operations, intent.message)
