@@ -39,7 +39,7 @@ types: $(READY) ## mypy, strict
 	$(BIN)/mypy
 
 pytest: $(READY) ## The specification, with branch coverage
-	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report=term $(ARGS)
 
 fix: $(READY) ## Format, and mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -50,7 +50,9 @@ def test_sync_comes_back_after_the_daemon_has_looked(site: Site, watch: Callable
 def test_sync_of_a_directory_waits_for_no_other(site: Site, watch: Callable[..., Daemon]) -> None:
     """Beside a daemon: another directory that is still half written holds nothing up."""
     site.configure(base_models="[]")
+    write_adapter(site.tmp / "train" / "legacy-run", seed=9)
     daemon = watch().ready()
+    until(lambda: site.states().get("legacy-run") == "baseline", "the baseline")
     half(site.tmp / "train" / "other-run")
     write_adapter(site.tmp / "train" / "support-run")
     until(lambda: site.states().get("other-run") == "waiting", "waits")
