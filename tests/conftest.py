@@ -1,7 +1,13 @@
 """What all tests share."""
 
+import os
 from collections.abc import Generator
 from typing import Any
+
+# The client reads these when it is imported, whichever test is first; the embedded Hub has no xet.
+os.environ["HF_HUB_DISABLE_XET"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 import pytest
 

@@ -2,14 +2,8 @@
 
 import hashlib
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-# The client reads these when it is imported, and the embedded Hub has no xet.
-os.environ["HF_HUB_DISABLE_XET"] = "1"
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 import httpx2
 import pytest

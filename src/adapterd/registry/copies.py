@@ -29,12 +29,18 @@ def verify(path: Path, *, newest: bool = True) -> None:
 
     `newest` names the newest daily copy in the hint.
     """
-    with explained(path), closing(_reader(path)) as conn:
-        said = [str(row[0]) for row in conn.execute("PRAGMA integrity_check(3)")]
+    copy = next(reversed(daily(path)), None) if newest else None
+    hint = f"{engine.REBUILD}; the newest copy is {copy}" if copy else engine.REBUILD
+    try:
+        with explained(path), closing(_reader(path)) as conn:
+            said = [str(row[0]) for row in conn.execute("PRAGMA integrity_check(3)")]
+    except RegistryError as error:
+        # Some damage keeps even the check from being made.
+        if error.hint == engine.REBUILD:
+            raise RegistryError(error.message, hint) from error
+        raise
     if said != ["ok"]:
-        copy = next(reversed(daily(path)), None) if newest else None
-        named = f"{engine.REBUILD}; the newest copy is {copy}" if copy else engine.REBUILD
-        raise RegistryError(f"the registry {path} is damaged: {'; '.join(said).replace(chr(10), ' ')}", named)
+        raise RegistryError(f"the registry {path} is damaged: {'; '.join(said).replace(chr(10), ' ')}", hint)
 
 
 def backup(path: Path, target: Path) -> int:
