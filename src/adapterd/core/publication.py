@@ -21,23 +21,33 @@ CARD = "README.md"
 OWN_FILES = frozenset({MANIFEST, CARD, ".gitattributes"})
 """What a tree on `versions` holds beside the payload."""
 
-_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ERASED = (
+_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _ERASED = (
     "Adapter-Identity",
     "Adapter-Version",
     "Adapter-Publisher",
     "Adapter-Channel",
+    "Adapter-Actor",
+    "Adapter-Reason",
     "Adapter-Erased",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Trailers:
-    """What a commit message of ours says in its last lines."""
+    """What a commit message of ours says in its last lines.
+
+    Attributes:
+        publisher: of a version, who made it; of a channel's commit by hand, empty.
+        channel: that the commit moves; empty for a version.
+        actor: who moved a channel by hand, and `reason` why; empty where a rule did.
+    """
 
     identity: str
     number: int
     publisher: str
     channel: str = ""
+    actor: str = ""
+    reason: str = ""
 
 
 def trailers(message: str) -> Trailers | None:
@@ -49,13 +59,14 @@ def trailers(message: str) -> Trailers | None:
     last = message.replace("\r\n", "\n").strip().rpartition("\n\n")[2]
     for line in last.split("\n"):
         key, colon, value = line.partition(": ")
-        if colon and key in (_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL):
+        if colon and key in (_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON):
             found[key] = value.strip()
     number = tag_number(found.get(_VERSION, ""))
     identity = found.get(_IDENTITY, "").removeprefix(f"{IDENTITY_ALGORITHM}:")
     if number is None or not identity:
         return None
-    return Trailers(identity, number, found.get(_PUBLISHER, ""), found.get(_CHANNEL, ""))
+    said = (found.get(key, "") for key in (_PUBLISHER, _CHANNEL, _ACTOR, _REASON))
+    return Trailers(identity, number, *said)
 
 
 def with_trailers(title: str, body: str, of: Trailers) -> str:
@@ -63,9 +74,9 @@ def with_trailers(title: str, body: str, of: Trailers) -> str:
     lines = [
         f"{_IDENTITY}: {IDENTITY_ALGORITHM}:{of.identity}",
         f"{_VERSION}: v{of.number}",
-        f"{_PUBLISHER}: {of.publisher}",
     ]
-    lines += [f"{_CHANNEL}: {of.channel}"] if of.channel else []
+    told = ((_PUBLISHER, of.publisher), (_CHANNEL, of.channel), (_ACTOR, of.actor), (_REASON, of.reason))
+    lines += [f"{key}: {' '.join(value.split())}" for key, value in told if value]
     return "\n\n".join(part for part in (title, body, "\n".join(lines)) if part)
 
 

@@ -14,6 +14,7 @@ from adapterd.core import drift, index, naming
 from adapterd.core import publication as pub
 from adapterd.core.drift import Finding, Recorded, Shown
 from adapterd.core.version import LIVE
+from adapterd.moving import RepoStalledError
 from adapterd.ports import Hub, NotFound, Refs, RegistryReader, RepoRecord
 from adapterd.roots import SettleError
 from adapterd.spool import Spool
@@ -73,7 +74,7 @@ def _repo(ground: Ground, record: RepoRecord, recorded: Recorded, *, deep: bool)
     fault, standing = "", None
     try:
         standing = repos.standing(hub, record, refs).standing
-    except repos.RepoStalledError as error:
+    except RepoStalledError as error:
         fault = error.reason.message
     drifted = {
         channel.channel: said

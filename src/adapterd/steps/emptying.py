@@ -6,8 +6,8 @@ from adapterd.core import channels
 from adapterd.core import publication as pub
 from adapterd.core.publication import Trailers
 from adapterd.core.readme import BEGIN, END, split_front_matter
+from adapterd.moving import operations
 from adapterd.ports import AddBytes, CopyFrom, Delete, Hub, Operation, RemoteFile
-from adapterd.steps.promote import operations
 
 Tree = Mapping[str, RemoteFile]
 

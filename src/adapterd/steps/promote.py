@@ -4,38 +4,31 @@ A channel is a branch, moved by one forward commit that re-instates a version's 
 crash between commit and record is found again by the commit's own trailers.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from adapterd import moving
 from adapterd.core import budget, channels
 from adapterd.core import publication as pub
 from adapterd.core.channels import Rule
-from adapterd.core.readme import BEGIN, END, splice_raw, split_front_matter
 from adapterd.core.reasons import reason
 from adapterd.core.standing import erased_numbers, held, yanked
 from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.log import get_logger
+from adapterd.moving import RepoStalledError
 from adapterd.ports import (
-    AddBytes,
     ChannelRecord,
     Conflict,
-    CopyFrom,
-    Delete,
     Denied,
     Hub,
     NotFound,
-    Operation,
     Refs,
     RegistryError,
-    RemoteCommit,
-    RemoteFile,
     RepoRecord,
     Transient,
 )
 from adapterd.steps import repo as repos
 from adapterd.steps import waiting
 from adapterd.steps.host import Host
-from adapterd.steps.repo import RepoStalledError
 
 log = get_logger(__name__)
 
@@ -110,8 +103,6 @@ def _standing(record: ChannelRecord, why: Reason, *, stalled: bool = False) -> C
 
 def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersion) -> ChannelRecord:
     repo, channel, number = record.adapter, record.channel, version.number or 0
-    moved = replace(record, number=number, highest=max(record.highest, number), attempts=0, due_at=0.0)
-    moved = replace(moved, reason="", message="", hint="", stalled=False)
     refs = hub.refs(repo)
     before = host.registry.repo(repo) or RepoRecord(repo)
     known = repos.standing(hub, before, refs)
@@ -119,31 +110,14 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
         host.registry.save_repo(known)
         if channel in held(known.standing) or number in yanked(known.standing) | erased_numbers(known.standing):
             return record
-    target = hub.tree(repo, version.commit or "")
-    head = refs.branches.get(channel, "")
-    if not head:
-        root = hub.log(repo, pub.BRANCH)[-1].id
-        hub.create_branch(repo, channel, root)
-        head = root
-    there = hub.tree(repo, head)
-    former, highest = _former(hub, record, head, there)
-    moved = replace(moved, highest=max(moved.highest, highest))
-    if former is not None and former.number == number:
-        return replace(moved, commit=head)
-    if number <= highest:
+    there = moving.read(hub, repo, channel, refs, known=bool(record.commit))
+    highest = max(record.highest, there.highest)
+    if number <= there.highest and (there.said is None or there.said.number != number):
         # Another publisher, or an earlier life with a registry that is lost, moved it further: it stays, or is empty.
-        return replace(moved, number=former.number if former else None, commit=head)
-    readme = hub.read(repo, head, pub.CARD) if pub.CARD in there else b""
-    block = hub.read(repo, version.commit or "", pub.CARD).decode("utf-8", "replace")
-    moves = operations(target, there, readme, block, version.commit or "")
-    message = pub.with_trailers(
-        f"{channel} -> v{number}",
-        f"Promoted by rule `{host.config.channels[channel].rule}`.",
-        pub.Trailers(version.identity, number, host.publisher, channel),
-    )
-    commit = hub.commit(repo, channel, head, moves, message)
-    _compare(hub, repo, channel, commit, target)
-    return replace(moved, commit=commit)
+        return ChannelRecord(repo, channel, there.said.number if there.said else None, there.head, highest)
+    to = pub.Committed(version.commit or "", pub.Trailers(version.identity, number, host.publisher))
+    why = moving.Why(f"Promoted by rule `{host.config.channels[channel].rule}`.", host.publisher)
+    return ChannelRecord(repo, channel, number, moving.move(hub, repo, there, to, why), max(highest, number))
 
 
 def fault(hub: Hub, record: ChannelRecord, refs: Refs) -> str:
@@ -154,79 +128,7 @@ def fault(hub: Hub, record: ChannelRecord, refs: Refs) -> str:
     if not head:
         return f"the branch {record.channel} is gone; it held v{record.number}"
     try:
-        _former(hub, record, head, hub.tree(record.adapter, head))
-    except RepoStalledError as stalled:
-        return stalled.reason.message
-    except NotFound as error:
+        moving.read(hub, record.adapter, record.channel, refs, known=bool(record.commit))
+    except (RepoStalledError, NotFound) as error:
         return error.message
     return ""
-
-
-def _former(
-    hub: Hub, record: ChannelRecord, head: str, there: Mapping[str, RemoteFile]
-) -> tuple[pub.Trailers | None, int]:
-    """What the channel's head re-instates, None for a fresh channel; and the highest number that it ever held.
-
-    The branch says both: a registry may be new, and others may move the channel too. RepoStalledError `channel_drift`
-    where the head is nothing of ours.
-    """
-    repo, channel = record.adapter, record.channel
-    own = pub.OWN_FILES
-    # A person may have edited the card since, so the newest commit need not be ours.
-    log = hub.log(repo, head)
-    all_said = [found for c in log if (found := pub.trailers(c.message))]
-    said = all_said[0] if all_said else None
-    if _emptied(log) and not channels.drift(there, (), own):
-        return None, max((t.number for t in all_said if t.channel == channel), default=0)
-    if said is None:
-        if record.commit or (foreign := channels.drift(there, (), own)):
-            what = f"commit {head[:12]}" if record.commit else foreign[0]
-            raise RepoStalledError(reason("channel_drift", f"{what} on channel {channel} of {repo} is not ours"))
-        return None, 0
-    if said.channel and said.channel != channel:
-        raise RepoStalledError(reason("channel_drift", f"{channel} of {repo} was moved to another channel's commit"))
-    tree = hub.tree(repo, f"v{said.number}")
-    if foreign := channels.drift(there, tree, own):
-        raise RepoStalledError(reason("channel_drift", f"{foreign[0]} on channel {channel} of {repo} is not ours"))
-    changed = [p for p, f in tree.items() if p not in (pub.CARD, ".gitattributes") and there.get(p) != f]
-    if changed:
-        raise RepoStalledError(
-            reason("channel_drift", f"{changed[0]} on channel {channel} of {repo} is not v{said.number}'s")
-        )
-    return said, max((t.number for t in all_said if t.channel == channel), default=0)
-
-
-def _emptied(log: Sequence[RemoteCommit]) -> bool:
-    """Whether the last that we did to a channel was to empty it, since the version that it held was erased."""
-    ours = (c.message for c in log if pub.trailers(c.message) or pub.erased_by(c.message))
-    last = next(ours, None)
-    return last is not None and pub.trailers(last) is None
-
-
-def operations(
-    target: Mapping[str, RemoteFile],
-    there: Mapping[str, RemoteFile],
-    readme: bytes,
-    card_of_version: str,
-    revision: str,
-) -> list[Operation]:
-    """Re-instate a version's tree, keep a person's files, splice the card."""
-    found: list[Operation] = [
-        CopyFrom(path, revision)
-        for path, file in sorted(target.items())
-        if path not in (pub.CARD, ".gitattributes") and there.get(path) != file
-    ]
-    stale = [p for p in sorted(there) if p not in target and p not in pub.OWN_FILES and channels.loader_reads(p)]
-    found += [Delete(path) for path in stale]
-    front, body = split_front_matter(card_of_version)
-    begin, end = body.find(BEGIN), body.find(END)
-    managed = body[begin : end + len(END)] if 0 <= begin < end else body.strip()
-    return [*found, AddBytes(pub.CARD, splice_raw(readme, managed, dict(front)))]
-
-
-def _compare(hub: Hub, repo: str, channel: str, commit: str, target: Mapping[str, RemoteFile]) -> None:
-    """After the commit: what lies on the channel is the version's tree."""
-    there = hub.tree(repo, commit)
-    wrong = [p for p, f in target.items() if p not in (pub.CARD, ".gitattributes") and there.get(p) != f]
-    if wrong:
-        raise RepoStalledError(reason("channel_drift", f"{wrong[0]} on channel {channel} of {repo} has other bytes"))

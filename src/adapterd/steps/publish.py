@@ -21,6 +21,7 @@ from adapterd.core.publication import Expected
 from adapterd.core.readme import splice
 from adapterd.core.reasons import reason
 from adapterd.core.version import AdapterVersion, Advanced, Outcome, Refused, Stage, Stalled, Waiting
+from adapterd.moving import RepoStalledError
 from adapterd.ports import (
     AddBytes,
     AddFile,
@@ -65,7 +66,7 @@ def publish(host: Host, claim: Claim) -> Outcome:
         prepared = _prepare(host, version)
         record, refs = repos.observe(host, hub, version)
         view = repos.view(host, hub, record, refs, version)
-    except repos.RepoStalledError as stalled:
+    except RepoStalledError as stalled:
         return Stalled(stalled.reason)
     except (SettleError, BaseMissingError) as error:
         return unread(error)

@@ -15,6 +15,7 @@ from adapterd.core import adapter as ad
 from adapterd.core import card, naming, standing
 from adapterd.core import publication as pub
 from adapterd.core.trainerstate import is_loss
+from adapterd.moving import RepoStalledError
 from adapterd.ports import ChannelRecord, Conflict, Draft, Hub, NotFound, Refs, RemoteCommit, RemoteFile, RepoRecord
 from adapterd.steps import repo as repos
 from adapterd.steps.again import restore_spool
@@ -73,7 +74,7 @@ def restore(host: Host, terms: Terms, say: Say) -> tuple[int, int]:
             continue
         try:
             record = repos.standing(hub, RepoRecord(adapter), refs)
-        except repos.RepoStalledError as stalled:
+        except RepoStalledError as stalled:
             if adapter in terms.named:
                 raise
             say(f"{adapter}: left out: {stalled.message}")

@@ -8,23 +8,14 @@ from typing import Any
 from adapterd.core import naming
 from adapterd.core import publication as pub
 from adapterd.core.card import payload_paths
-from adapterd.core.errors import AdapterdError
 from adapterd.core.reasons import reason
-from adapterd.core.standing import erased_numbers, erasures, fault, publishers
-from adapterd.core.version import AdapterVersion, Reason, Stage
+from adapterd.core.standing import erased_numbers, erasures, publishers
+from adapterd.core.version import AdapterVersion, Stage
+from adapterd.moving import RepoStalledError, document
 from adapterd.ports import Conflict, Denied, Hub, NotFound, Refs, RepoRecord
 from adapterd.steps.host import Host
 
 _SCHEMA = 1
-
-
-class RepoStalledError(AdapterdError):
-    """The repo is in a state in which a person must act."""
-
-    def __init__(self, why: Reason) -> None:
-        """Keep the reason."""
-        super().__init__(why.message, why.hint)
-        self.reason = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,30 +168,17 @@ def _same_base(manifest: Mapping[str, Any], host: Host, version: AdapterVersion)
 
 def _manifest(data: bytes, repo: str) -> Mapping[str, Any]:
     try:
-        document = json.loads(data)
-        schema = document["schema"]
+        found = json.loads(data)
+        schema = found["schema"]
     except (ValueError, KeyError, TypeError) as error:
         raise RepoStalledError(reason("repo_not_ours", f"{pub.MANIFEST} of {repo} is no manifest")) from error
     if not isinstance(schema, int) or schema > _SCHEMA:
         raise RepoStalledError(reason("newer_schema", f"{pub.MANIFEST} of {repo} has schema {schema}"))
-    found: Mapping[str, Any] = document
-    return found
+    manifest: Mapping[str, Any] = found
+    return manifest
 
 
 def standing(hub: Hub, record: RepoRecord, refs: Refs) -> RepoRecord:
     """Read the standing document where its branch moved."""
-    head = refs.branches.get(pub.STANDING_BRANCH, "")
-    if head == record.standing_head:
-        return record
-    document: Mapping[str, Any] = {}
-    if head:
-        try:
-            document = json.loads(hub.read(record.adapter, head, pub.STANDING_FILE))
-        except NotFound:
-            document = {}
-        except ValueError as error:
-            why = reason("newer_schema", f"{pub.STANDING_FILE} of {record.adapter} cannot be read")
-            raise RepoStalledError(why) from error
-    if wrong := fault(document):
-        raise RepoStalledError(reason("newer_schema", f"{pub.STANDING_FILE} of {record.adapter} {wrong}"))
-    return replace(record, standing_head=head, standing=document)
+    said, head = document.read(hub, record.adapter, refs, (record.standing, record.standing_head))
+    return record if head == record.standing_head else replace(record, standing_head=head, standing=said)

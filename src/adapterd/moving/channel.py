@@ -1,0 +1,160 @@
+"""One channel: what it holds, and one forward commit that lets it hold another version.
+
+A channel is a branch, moved by commits that re-instate a version's tree; the LFS bytes do not travel. Its history says
+by the commits' trailers what it held, so that a crash between commit and record, a lost registry and other movers are
+all found again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from adapterd.core import channels
+from adapterd.core import publication as pub
+from adapterd.core.readme import BEGIN, END, splice_raw, split_front_matter
+from adapterd.core.reasons import reason
+from adapterd.moving.errors import RepoStalledError
+from adapterd.ports import AddBytes, CopyFrom, Delete, Hub, Operation, Refs, RemoteCommit, RemoteFile
+
+Tree = Mapping[str, RemoteFile]
+
+_LEFT = (pub.CARD, ".gitattributes")
+"""What a channel has its own of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One reading of a channel.
+
+    Attributes:
+        head: its commit; empty where the branch is not there yet.
+        tree: the files at the head.
+        said: whose tree that is; None where the channel is fresh or was emptied.
+        highest: the highest number that it ever held; 0 for none.
+    """
+
+    channel: str
+    head: str
+    tree: Tree
+    said: pub.Trailers | None
+    highest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a channel is moved, for the commit's message: `body`, and who moves it."""
+
+    body: str
+    publisher: str
+    actor: str = ""
+    reason: str = ""
+
+
+def read(hub: Hub, repo: str, channel: str, refs: Refs, *, known: bool = False) -> Held:
+    """Read what a channel holds.
+
+    Args:
+        hub: to read from.
+        repo: the adapter's.
+        channel: its name.
+        refs: read just now.
+        known: whether it held a version of ours before, so that a head without one is somebody else's.
+
+    Raises:
+        RepoStalledError: `channel_drift`, where the head is not a tree that we re-instated.
+    """
+    head = refs.branches.get(channel, "")
+    if not head:
+        return Held(channel, "", {}, None, 0)
+    there = hub.tree(repo, head)
+    said, highest = _former(hub, repo, channel, head, there, known=known)
+    return Held(channel, head, there, said, highest)
+
+
+def move(hub: Hub, repo: str, held: Held, to: pub.Committed, why: Why) -> str:
+    """Let a channel hold a version; the commit, which is the head where it does already.
+
+    Args:
+        hub: the effect.
+        repo: the adapter's.
+        held: what the channel holds, read just now; its branch is made where there is none.
+        to: the version, by its commit on `versions`.
+        why: for the message.
+
+    Raises:
+        Conflict: the head moved meanwhile.
+        RepoStalledError: `channel_drift`, where the commit does not hold the version's tree.
+    """
+    channel, head, there = held.channel, held.head, held.tree
+    if held.said is not None and held.said.number == to.said.number:
+        return head
+    if not head:
+        head = hub.log(repo, pub.BRANCH)[-1].id
+        hub.create_branch(repo, channel, head)
+        there = hub.tree(repo, head)
+    target = hub.tree(repo, to.commit)
+    readme = hub.read(repo, head, pub.CARD) if pub.CARD in there else b""
+    block = hub.read(repo, to.commit, pub.CARD).decode("utf-8", "replace")
+    said = pub.Trailers(to.said.identity, to.said.number, why.publisher, channel, why.actor, why.reason)
+    message = pub.with_trailers(f"{channel} -> v{to.said.number}", why.body, said)
+    commit = hub.commit(repo, channel, head, operations(target, there, readme, block, to.commit), message)
+    _compare(hub, repo, channel, commit, target)
+    return commit
+
+
+def _former(
+    hub: Hub, repo: str, channel: str, head: str, there: Tree, *, known: bool
+) -> tuple[pub.Trailers | None, int]:
+    """What the channel's head re-instates, None for a fresh channel; and the highest number that it ever held."""
+    own = pub.OWN_FILES
+    # A person may have edited the card since, so the newest commit need not be ours.
+    log = hub.log(repo, head)
+    all_said = [found for c in log if (found := pub.trailers(c.message))]
+    said = all_said[0] if all_said else None
+    highest = max((t.number for t in all_said if t.channel == channel), default=0)
+    if _emptied(log) and not channels.drift(there, (), own):
+        return None, highest
+    if said is None:
+        if known or (foreign := channels.drift(there, (), own)):
+            what = f"commit {head[:12]}" if known else foreign[0]
+            raise RepoStalledError(reason("channel_drift", f"{what} on channel {channel} of {repo} is not ours"))
+        return None, 0
+    if said.channel and said.channel != channel:
+        raise RepoStalledError(reason("channel_drift", f"{channel} of {repo} was moved to another channel's commit"))
+    tree = hub.tree(repo, f"v{said.number}")
+    if foreign := channels.drift(there, tree, own):
+        raise RepoStalledError(reason("channel_drift", f"{foreign[0]} on channel {channel} of {repo} is not ours"))
+    if changed := [p for p, f in tree.items() if p not in _LEFT and there.get(p) != f]:
+        raise RepoStalledError(
+            reason("channel_drift", f"{changed[0]} on channel {channel} of {repo} is not v{said.number}'s")
+        )
+    return said, highest
+
+
+def _emptied(log: Sequence[RemoteCommit]) -> bool:
+    """Whether the last that we did to a channel was to empty it, since the version that it held was erased."""
+    ours = (c.message for c in log if pub.trailers(c.message) or pub.erased_by(c.message))
+    last = next(ours, None)
+    return last is not None and pub.trailers(last) is None
+
+
+def operations(target: Tree, there: Tree, readme: bytes, card_of_version: str, revision: str) -> list[Operation]:
+    """Re-instate a version's tree, keep a person's files, splice the card."""
+    found: list[Operation] = [
+        CopyFrom(path, revision)
+        for path, file in sorted(target.items())
+        if path not in _LEFT and there.get(path) != file
+    ]
+    stale = [p for p in sorted(there) if p not in target and p not in pub.OWN_FILES and channels.loader_reads(p)]
+    found += [Delete(path) for path in stale]
+    front, body = split_front_matter(card_of_version)
+    begin, end = body.find(BEGIN), body.find(END)
+    managed = body[begin : end + len(END)] if 0 <= begin < end else body.strip()
+    return [*found, AddBytes(pub.CARD, splice_raw(readme, managed, dict(front)))]
+
+
+def _compare(hub: Hub, repo: str, channel: str, commit: str, target: Tree) -> None:
+    """After the commit: what lies on the channel is the version's tree."""
+    there = hub.tree(repo, commit)
+    wrong = [p for p, f in target.items() if p not in _LEFT and there.get(p) != f]
+    if wrong:
+        raise RepoStalledError(reason("channel_drift", f"{wrong[0]} on channel {channel} of {repo} has other bytes"))
