@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from adapterd.worker.architecture import Loader, NoClassError, gguf_file, loader
 from adapterd.worker.base import BaseKey, fingerprint, load, weight_bytes
 from adapterd.worker.inputs import Batch
 from adapterd.worker.outputs import Outputs
+from helpers.tiny import silence
 
 
 def of(folder: Path) -> BaseModel:
@@ -54,6 +56,27 @@ def test_a_base_is_asked_once_for_what_is_in_use(bases: Any) -> None:  # noqa: A
         assert {"spot", probes} <= base.outputs.keys()
     assert asked.count("spot") == 2  # a warm-up, and the pass that counts
     assert len(base.outputs) <= 4
+
+
+def test_what_a_base_was_trained_on_is_read_on_the_cpu(
+    bases: Any,  # noqa: ANN401 - a dataclass of the conftest
+    good: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Left to itself PEFT takes a GPU wherever there is one, and some hundred MiB of training's memory with it."""
+
+    def infer() -> str:
+        pytest.fail("PEFT was left to choose")
+
+    monkeypatch.setattr(peft.peft_model, "infer_device", infer)
+    composed = BaseModel("org/base", "local", str(bases.llama), trained_on=(str(good),))
+    with silence():
+        plain, merged = (
+            load(BaseKey(base, "float32", "cpu", Loader("AutoModelForCausalLM", "CAUSAL_LM")))
+            for base in (of(bases.llama), composed)
+        )
+    name = "model.layers.0.self_attn.q_proj.weight"
+    assert not torch.equal(merged.model.get_parameter(name), plain.model.get_parameter(name))
 
 
 def test_a_base_file_is_hashed_once(bases: Any) -> None:  # noqa: ANN401 - a dataclass of the conftest

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from adapterd.ports import BaseModel, DeviceBusy, DeviceTooSmall, NoSuchDevice, ProbeRequest, ProbeResult
-from adapterd.worker.devices import candidates, choose, look, needed, ran_out, spread
+from adapterd.worker.devices import candidates, choose, is_device_fault, look, needed, ran_out, spread
 from adapterd.worker.room import AbsentError, Device, TooSmallError
 from adapterd.worker.supervisor import WorkerSupervisor
 
@@ -87,6 +87,9 @@ def test_what_a_base_needs_is_read_from_its_folder(
         (MemoryError(), True),
         (torch.OutOfMemoryError("CUDA out of memory"), True),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"), False),
         (RuntimeError("size mismatch"), False),
         (ValueError("out of memory"), False),
     ],
@@ -94,6 +97,23 @@ def test_what_a_base_needs_is_read_from_its_folder(
 def test_running_out_of_memory_is_told_from_other_faults(exc: Exception, expected: bool) -> None:  # noqa: FBT001 - a table's column
     """Whatever class the library chose for it."""
     assert ran_out(exc) is expected
+
+
+@pytest.mark.parametrize(
+    ("exc", "expected"),
+    [
+        (RuntimeError("CUDA error: device-side assert triggered"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_SUPPORTED when calling `cublasGemmEx`"), False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (RuntimeError("Error(s) in loading state_dict:\n\tan exception: ('CUDA error: device-side assert',)"), False),
+        (ValueError("CUDA error: device-side assert triggered"), False),
+    ],
+)
+def test_a_fault_of_the_device_is_told_from_the_adapters(exc: Exception, expected: bool) -> None:  # noqa: FBT001 - a table's column
+    """For some there is no class of their own, and the adapter would be blamed; one that PEFT wraps is its own."""
+    assert is_device_fault(exc) is expected
 
 
 def test_the_worker_takes_the_next_listed_device(

@@ -7,6 +7,7 @@ from typing import Any
 import peft
 import pytest
 import transformers
+from safetensors.torch import load_file, save_file
 
 from adapterd.core.examples import Example
 from adapterd.core.verdict import Limits, decide
@@ -68,6 +69,23 @@ UNTRAINED = ("LoRA", "DoRA", "rank pattern", "trained tokens", "IA3", "LoHa", "H
 def test_untrained_adapters_have_no_effect(kind: str, llama: Any, adapter: Build, probe: Probe) -> None:  # noqa: ANN401 - transformers is not followed by mypy
     """Saved before its first step, an adapter changes no weight; rounding is not taken for a change."""
     result = probe(adapter(llama, CAUSAL[kind], moved=0.0))
+    assert [found.code for found in decide(result.findings, result.measurements, Limits()).reasons] == ["no_effect"]
+
+
+@pytest.mark.parametrize(("kind", "part", "by"), [("DoRA", "lora_magnitude_vector", 2**-23), ("PiSSA", "lora_A", 8e-6)])
+def test_the_rounding_of_another_device_is_no_effect(
+    kind: str,
+    part: str,
+    by: float,
+    llama: Any,  # noqa: ANN401 - transformers is not followed by mypy
+    adapter: Build,
+    probe: Probe,
+) -> None:
+    """Norms and decompositions of the base's weights differ in the last digits between a CPU and a GPU."""
+    folder = adapter(llama, CAUSAL[kind], moved=0.0)
+    file = folder / "adapter_model.safetensors"
+    save_file({name: t * (1 + by) if part in name else t for name, t in load_file(file).items()}, file)
+    result = probe(folder)
     assert [found.code for found in decide(result.findings, result.measurements, Limits()).reasons] == ["no_effect"]
 
 

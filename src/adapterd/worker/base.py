@@ -124,7 +124,8 @@ def load(key: BaseKey) -> ResidentBase:
     torch.manual_seed(0)  # a head that the base does not have is random, but the same each time
     model, loading = key.loader.model_class.from_pretrained(base.path, **options)
     for folder in base.trained_on:
-        model = peft.PeftModel.from_pretrained(model, folder).merge_and_unload()
+        # PEFT would read onto the GPU of this host, whatever the device.
+        model = peft.PeftModel.from_pretrained(model, folder, torch_device="cpu").merge_and_unload()
     if key.rows is not None:
         model.resize_token_embeddings(key.rows, mean_resizing=False)
     if "device_map" not in options:

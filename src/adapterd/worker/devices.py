@@ -3,6 +3,7 @@
 What the devices are like is read here; what follows from it is decided in `worker.room`.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from adapterd.worker.room import AbsentError, BusyError, Device, Patience, TooSm
 
 __all__ = ["AbsentError", "BusyError", "Device", "TooSmallError", "choose", "needed", "ran_out", "spread"]
 
-_CONTEXT = 512 * 2**20
-"""What CUDA itself takes of a GPU with the first tensor."""
+_CONTEXT = 768 * 2**20
+"""What CUDA itself takes of a GPU: 0.5 GiB with the first tensor, 0.7 after some passes (H100, torch 2.11)."""
+_NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory|_status_alloc_failed", re.IGNORECASE)
+_FAULT = re.compile(r"^(CUDA|HIP) error: [a-z]|_STATUS_(NOT_INITIALIZED|INTERNAL_ERROR|EXECUTION_FAILED)\b")
+"""What torch says where it has no class: before 2.8, and of cuBLAS and cuDNN, which fail so on a full GPU, too."""
 Read = Callable[[str], Device]
 
 
@@ -123,15 +127,15 @@ def ran_out(exc: BaseException) -> bool:
     """Tell whether an exception says that there was not enough memory, on whatever device."""
     if isinstance(exc, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(exc, RuntimeError) and any(
-        words in str(exc).lower() for words in ("can't allocate memory", "not enough memory", "out of memory")
-    )
+    return isinstance(exc, RuntimeError) and _NO_MEMORY.search(str(exc)) is not None
 
 
 def is_device_fault(exc: BaseException) -> bool:
     """Tell whether the accelerator itself failed: nothing in this process can be trusted with it any more."""
     kind = getattr(torch, "AcceleratorError", None)
-    return kind is not None and isinstance(exc, kind)
+    if kind is not None and isinstance(exc, kind):
+        return True
+    return isinstance(exc, RuntimeError) and _FAULT.search(str(exc)) is not None
 
 
 def _cuda(index: int) -> Device:
@@ -142,7 +146,7 @@ def _cuda(index: int) -> Device:
     else:
         total, free = told
         free -= 0 if torch.cuda.is_initialized() else _CONTEXT
-    return Device(f"cuda:{index}", int(total), max(int(free), 0))
+    return Device(f"cuda:{index}", max(int(total) - _CONTEXT, 0), max(int(free), 0))
 
 
 def _language(fields: dict[str, Any]) -> dict[str, Any]:

@@ -157,7 +157,7 @@ class Bench:
         try:
             case.base = self.residence.base(key, case)
         except Exception as exc:
-            if ran_out(exc):
+            if ran_out(exc) or is_device_fault(exc):
                 raise
             text = f"the base model cannot be loaded: {_told(exc, case.request)}"
             return [

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MARGIN = 1.15
-"""What a pass over the probe texts needs beside the weights, as measured on small and middling models."""
+"""What weights and a pass over the probe texts need: 1.11 times the weights at 1.2 B parameters, 1.02 at 8 B."""
 _GIB = 2**30
 _BITS = {"float32": 32, "float64": 64, "bfloat16": 16, "float16": 16, "int8": 8, "uint8": 8}
 _BITS |= {"float8_e4m3fn": 8, "float8_e5m2": 8}
