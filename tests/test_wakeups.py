@@ -1,6 +1,7 @@
 """Wake-ups are hints: events and calendar triggers set a flag, and what is doubtful is said."""
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -164,14 +165,19 @@ def test_an_overflow_of_the_kernels_queue_is_told(tmp_path: Path) -> None:
         assert child.stdin is not None
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        child.send_signal(signal.SIGSTOP)
-        first, second = tmp_path / "a", tmp_path / "b"
-        first.touch()
-        for _ in range(int(Path("/proc/sys/fs/inotify/max_queued_events").read_text()) // 4 + 100):
-            first.rename(second)
-            second.rename(first)
-        child.send_signal(signal.SIGCONT)
-        said, _ = child.communicate("\n", timeout=PATIENCE)
+        try:
+            child.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+            first, second = tmp_path / "a", tmp_path / "b"
+            first.touch()
+            # Four events each time; twice as many as the queue holds, since some may have been read before.
+            for _ in range(int(Path("/proc/sys/fs/inotify/max_queued_events").read_text()) // 2):
+                first.rename(second)
+                second.rename(first)
+            child.send_signal(signal.SIGCONT)
+            said, _ = child.communicate("\n", timeout=PATIENCE)
+        finally:
+            child.kill()  # a child that never sees it would be waited for without end
     assert said.splitlines()[-1] == "on"
 
 
