@@ -3,20 +3,27 @@
 It knows the Hub only through its port.
 """
 
+from adapterd.deploy.catalogue import Catalogue, Entry, Listed, index_repo_of, read_catalogue, read_entry
 from adapterd.deploy.faults import ErasedError, NewerSchemaError, OccupiedError, VerificationError
 from adapterd.deploy.manifest import Manifest, parse_manifest
 from adapterd.deploy.pulling import altered, pull
 from adapterd.deploy.resolving import Resolved, resolve
 
 __all__ = [
+    "Catalogue",
+    "Entry",
     "ErasedError",
+    "Listed",
     "Manifest",
     "NewerSchemaError",
     "OccupiedError",
     "Resolved",
     "VerificationError",
     "altered",
+    "index_repo_of",
     "parse_manifest",
     "pull",
+    "read_catalogue",
+    "read_entry",
     "resolve",
 ]

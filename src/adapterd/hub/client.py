@@ -137,6 +137,12 @@ class HubClient:
         with self._call("read", repo, what):
             return transfer.read(self._file_url(repo, revision, path), self._headers(), what)
 
+    def read_changed(self, repo: str, revision: str, path: str, etag: str) -> tuple[bytes | None, str]:
+        """The bytes of one file, None where they are those of `etag` still; and its etag now. One request."""
+        what = f"reading {path} of {repo}@{revision}"
+        with self._call("read", repo, what):
+            return transfer.read_changed(self._file_url(repo, revision, path), self._headers(), etag, what)
+
     def download(self, repo: str, revision: str, path: str, target: str) -> None:
         """Write one file to `target`; a part left by an earlier try of the same file is resumed."""
         what = f"downloading {path} of {repo}@{revision}"
