@@ -37,16 +37,17 @@ def find(given: Path | None) -> Path | None:
 
 
 @contextmanager
-def hub_of(given: Path | None = None, endpoint: str | None = None) -> Iterator["HubClient"]:
+def hub_of(given: Path | None = None, endpoint: str | None = None, *, guest: bool = False) -> Iterator["HubClient"]:
     """The Hub of the configuration where there is one, else of the environment, as the Hub's own tools take it.
 
     Args:
         given: the configuration file; looked for at its usual places where there is none.
         endpoint: the Hub's address, before any other.
+        guest: whether the process is somebody else's; then it is for reading alone.
 
     Without a token, public repos can be read.
     """
-    from adapterd.hub.client import HubClient  # noqa: PLC0415 - it costs a library
+    from adapterd.hub.client import GuestClient, HubClient  # noqa: PLC0415 - it costs a library
 
     path = find(given)
     config = load(path) if path is not None else None
@@ -56,7 +57,7 @@ def hub_of(given: Path | None = None, endpoint: str | None = None) -> Iterator["
         config = None  # its token, proxy and certificates are for its own Hub
     hub = config.hub if config else None
     plain = address == PUBLIC and (hub is None or hub.ca_file is None)
-    client = HubClient(
+    client = (GuestClient if guest else HubClient)(
         address,
         _token(config),
         xet=hub.xet if hub is not None and isinstance(hub.xet, bool) else plain,

@@ -1,0 +1,34 @@
+"""What a model of torch looked like, to make it so again after a change that failed half way. No torch is imported.
+
+PEFT injects adapters into the model that it is given and cannot take back what it did when it fails. It replaces
+modules and fills dictionaries, and leaves the base's tensors as they are; so that is what is remembered.
+"""
+
+from typing import Any
+
+_CONTAINERS = (dict, list, set)
+
+
+class Memento:
+    """The modules of a model, their attributes, and what their containers hold; and which parameters want gradients."""
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401 - a torch module
+        """Remember how it is now."""
+        self._modules = [(module, dict(vars(module))) for module in model.modules()]
+        self._contents: dict[int, tuple[Any, Any]] = {}
+        for _, attributes in self._modules:
+            for value in attributes.values():
+                if isinstance(value, _CONTAINERS):
+                    self._contents[id(value)] = (value, value.copy())
+        self._gradients = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+
+    def restore(self) -> None:
+        """Make it so again; containers stay the same objects, since several modules may share one."""
+        for module, attributes in self._modules:
+            vars(module).clear()
+            vars(module).update(attributes)
+        for value, content in self._contents.values():
+            value.clear()
+            value.extend(content) if isinstance(value, list) else value.update(content)
+        for parameter, wanted in self._gradients:
+            parameter.requires_grad_(wanted)
