@@ -46,8 +46,8 @@ def pull(
 
     >>> import adapterd, tempfile
     >>> place = adapterd.pull("acme/sentiment-es@v1", tempfile.mkdtemp())
-    >>> sorted(path.name for path in place.iterdir())
-    ['adapter_config.json', 'adapter_model.safetensors', 'adapterd.json']
+    >>> (place / "adapter_config.json").exists()
+    True
 
     Args:
         reference: as for `resolve`.

@@ -1,6 +1,5 @@
 """A Hub with a base model and two adapters that real PEFT made for it, and a deployer's shell."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -75,7 +74,9 @@ def place(server: RunningHub, tmp_path_factory: pytest.TempPathFactory) -> Itera
             trained[adapter, number] = folder
         repo.promote(1, "main")
         repo.promote(2, "stable")
-    yield Place(server.endpoint, base, commit, llama(home / "other", seed=2), trained, repos)
+    other = llama(home / "other", seed=2)
+    put(hub, "acme/other", other)
+    yield Place(server.endpoint, base, commit, other, trained, repos)
     hub.close()
 
 
@@ -137,8 +138,3 @@ def here(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place
     monkeypatch.setenv("HF_ENDPOINT", place.endpoint)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     return place
-
-
-def digest(path: Path) -> str:
-    """The sha256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
