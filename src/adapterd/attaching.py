@@ -82,7 +82,7 @@ def attach(
         found = {name: _verified(hub, reference, home, here, allow=allow_base) for name, reference in wanted.items()}
     made = _load(inner, found)
     if holder is not None:
-        holder.auto_model = made
+        setattr(holder, _attribute(holder), made)
     return made
 
 
@@ -91,6 +91,11 @@ def _inner(model: Any) -> tuple[Any, Any]:  # noqa: ANN401 - as above
     first = getattr(model, "_first_module", None)
     holder: Any = first() if callable(first) else None
     return (holder, holder.auto_model) if hasattr(holder, "auto_model") else (None, model)
+
+
+def _attribute(holder: object) -> str:
+    """Where a SentenceTransformer's module keeps its model: since release 6 `auto_model` only shows it."""
+    return "model" if isinstance(getattr(type(holder), "auto_model", None), property) else "auto_model"
 
 
 def _bare(model: Any) -> Any:  # noqa: ANN401 - as above

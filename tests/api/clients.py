@@ -1,6 +1,6 @@
 """What real clients do with a published adapter, in a process of their own: run by test_clients.py.
 
-Standard input is JSON: ``repo``, ``tag``, ``channel``, ``commit``, ``base``, and ``trained``, the folder that was published.
+Standard input is JSON: ``repo``, ``tag``, ``channel``, ``commit``, ``base``, and ``trained``, what was published.
 Standard output is JSON: for each client whether its logits are those of the trained folder, bit for bit.
 """
 
@@ -91,7 +91,6 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     transformers.utils.logging.disable_progress_bar()
-    huggingface_hub.utils.disable_progress_bars()
     plan = json.load(sys.stdin)
     wanted = logits(peft.PeftModel.from_pretrained(bare(plan), plan["trained"]))
     plain = logits(bare(plan))

@@ -21,6 +21,7 @@ from deploy.conftest import Repo
 from helpers.tiny import SIZES, VOCABULARY, byte_tokenizer, silence
 
 TOKEN = "hf_" + "a" * 34
+QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 TARGETS = {"acme/sentiment-es": ["q_proj", "v_proj"], "acme/ner-en": ["down_proj"]}
 
 
@@ -126,7 +127,7 @@ def shell(place: Place, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
     home = tmp_path_factory.mktemp("deployer")
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     hub = {"HF_ENDPOINT": place.endpoint, "HF_TOKEN": TOKEN, "HF_HOME": str(home / "hf")}
-    return {**kept, **hub, "HOME": str(home), "OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    return {**kept, **hub, "HOME": str(home), "OMP_NUM_THREADS": "1", **QUIET}
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from importlib import import_module
 
 import torch
 import transformers
-from huggingface_hub.utils import disable_progress_bars
 
 MODULES = ("adapterd.api", "adapterd.attaching")
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -20,7 +19,6 @@ def main() -> int:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     transformers.utils.logging.disable_progress_bar()
-    disable_progress_bars()
     failed = 0
     for module in MODULES:
         found = doctest.testmod(import_module(module), optionflags=OPTIONS)
