@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from adapterd import deploy, reach
 from adapterd.core.errors import AdapterdError
 from adapterd.core.naming import Reference, parse_reference
+from adapterd.core.publication import MANIFEST
 from adapterd.memento import Memento
+from adapterd.ports import Transient
 from adapterd.samebase import Loaded, difference, loaded
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 _SAID = 500
 """Characters of PEFT's own message that are passed on; the error's cause has all of it."""
-_ANYWAY = "or pass allow_base=True where you know that it is the same"
 
 
 class AttachError(AdapterdError):
@@ -47,7 +48,8 @@ def attach(
 
     All or nothing: every version is pulled, verified and compared with the base before the model is touched, and if one
     cannot be loaded then, the others are taken off again. Which one answers is PEFT's `set_adapter`; at first it is the
-    first one, or the one that was active before.
+    first one, or the one that was active before. While the Hub is away, what a name last meant is taken from the cache,
+    with a warning.
 
     >>> import adapterd
     >>> from transformers import AutoModelForCausalLM
@@ -124,20 +126,56 @@ def _demand_names(model: Any, names: Mapping[str, object]) -> None:  # noqa: ANN
 
 
 def _verified(hub: "Hub", reference: Reference, home: Path, here: Loaded, *, allow: bool) -> Path:
-    """The directory of a version that belongs to this base, pulled and verified."""
-    version = deploy.resolve(hub, reference)
+    """The directory of a version that belongs to this base, pulled and verified; from the cache if the Hub is away."""
+    shelf = home / reference.adapter
+    try:
+        version = deploy.resolve(hub, reference)
+    except Transient as error:
+        kept = _kept(shelf, reference)
+        if kept is None:
+            raise
+        manifest = deploy.parse_manifest((kept / MANIFEST).read_bytes(), str(kept))
+        warnings.warn(f"{error.message}; {manifest.adapter}@v{manifest.number} is taken from {kept}", stacklevel=4)
+        _demand_base(here, manifest, hub, allow=allow)
+        return kept
     for warning in version.warnings:
-        warnings.warn(warning, UserWarning, stacklevel=3)
-    manifest = deploy.parse_manifest(version.manifest, version.adapter)
-    if not allow and (problem := difference(here, manifest, hub)):
-        name = f"{version.adapter}@{version.tag}"
-        at = f" at {version.base_revision[:12]}" if version.base_revision else ""
-        raise BaseMismatchError(
-            f"{name} belongs to {version.base_id or 'a local model'}{at}: {problem}", f"load that base, {_ANYWAY}"
-        )
-    place = home / version.adapter / f"{version.tag}-{version.commit[:12]}"
-    with _alone(place.parent):
-        return deploy.pull(hub, version, place, lambda _: None, force=True)
+        warnings.warn(warning, stacklevel=4)
+    _demand_base(here, deploy.parse_manifest(version.manifest, version.adapter), hub, allow=allow)
+    place = shelf / f"{version.tag}-{version.commit[:12]}"
+    with _alone(shelf):
+        deploy.pull(hub, version, place, lambda _: None, force=True)
+        if reference.channel is not None:
+            deploy.point(shelf / reference.channel, place.name)
+    return place
+
+
+def _kept(shelf: Path, reference: Reference) -> Path | None:
+    """Where the cache has the version that a reference meant when the Hub was last asked; None unless it is whole."""
+    if reference.channel is not None:
+        found = [(shelf / reference.channel).resolve()]
+    elif reference.number is not None:
+        found = [*shelf.glob(f"v{reference.number}-*")]
+    else:
+        found = [*shelf.glob(f"v*-{(reference.commit or '?')[:12]}")]
+    for folder in found:
+        try:
+            manifest = deploy.parse_manifest((folder / MANIFEST).read_bytes(), str(folder))
+        except (OSError, AdapterdError):
+            continue
+        if not deploy.altered(folder, manifest.files):
+            return folder
+    return None
+
+
+def _demand_base(here: Loaded, manifest: deploy.Manifest, hub: "Hub", *, allow: bool) -> None:
+    """BaseMismatchError where the model is another base than the version's, as far as can be told."""
+    if allow or not (problem := difference(here, manifest, hub)):
+        return
+    base = manifest.base_id or "a local model"
+    raise BaseMismatchError(
+        f"{manifest.adapter}@v{manifest.number} belongs to {base} at {manifest.base_revision[:12]}: {problem}",
+        "load that base, or pass allow_base=True where you know that it is the same",
+    )
 
 
 def _load(model: Any, found: Mapping[str, Path]) -> "PeftModel":  # noqa: ANN401 - as above

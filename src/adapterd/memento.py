@@ -1,7 +1,8 @@
 """What a model of torch looked like, to make it so again after a change that failed half way. No torch is imported.
 
 PEFT injects adapters into the model that it is given and cannot take back what it did when it fails. It replaces
-modules and fills dictionaries, and leaves the base's tensors as they are; so that is what is remembered.
+modules, fills dictionaries, and gives some parameters other tensors; so that is what is remembered. A tensor itself is
+not copied: PEFT writes into none of the base's.
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ class Memento:
             for value in attributes.values():
                 if isinstance(value, _CONTAINERS):
                     self._contents[id(value)] = (value, value.copy())
-        self._gradients = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+        self._parameters = [(each, each.data, each.requires_grad) for each in model.parameters()]
 
     def restore(self) -> None:
         """Make it so again; containers stay the same objects, since several modules may share one."""
@@ -30,5 +31,7 @@ class Memento:
         for value, content in self._contents.values():
             value.clear()
             value.extend(content) if isinstance(value, list) else value.update(content)
-        for parameter, wanted in self._gradients:
-            parameter.requires_grad_(wanted)
+        for parameter, data, gradient in self._parameters:
+            if parameter.data_ptr() != data.data_ptr():
+                parameter.data = data
+            parameter.requires_grad_(gradient)

@@ -103,7 +103,7 @@ class Mirror:
         except OccupiedError as error:
             raise AdapterdError(error.message, f"move {home / tag} away; the mirror lays the version there") from error
         _open(home / tag)
-        _point(link, tag)
+        deploy.point(link, tag)
         self._health.count("version_mirrored")
         log.info("version_mirrored", adapter=record.adapter, channel=record.channel, number=record.number)
 
@@ -175,14 +175,6 @@ def _open(place: Path) -> None:
 
 def _readable(path: Path, bits: int) -> None:
     path.chmod(stat.S_IMODE(path.stat().st_mode) | bits)
-
-
-def _point(link: Path, target: str) -> None:
-    """Let the link name another version, in one step: a reader finds the old one or the new one."""
-    aside = link.with_name(f".{link.name}.adapterd-link")
-    aside.unlink(missing_ok=True)
-    aside.symlink_to(target)
-    aside.rename(link)
 
 
 def _unwritable(home: Path, error: OSError) -> AdapterdError:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT's own
 
 BOTH = {"spanish": "acme/sentiment-es@stable", "ner": "acme/ner-en@v3"}
+AWAY = "http://127.0.0.1:9"
 TOKENS = torch.arange(3, 40).unsqueeze(0)
 
 
@@ -81,6 +82,23 @@ def test_what_was_pulled_is_not_pulled_again(here: "Place", tmp_path: Path) -> N
     weights.write_bytes(b"something else")
     model = adapterd.attach(bare(here.base), {"ner": "acme/ner-en@v3"}, cache=cache)
     assert torch.equal(logits(model), alone(here, "acme/ner-en", 3))
+
+
+@pytest.mark.parametrize("name", ["acme/ner-en@v3", "acme/ner-en@stable", "COMMIT"])
+def test_while_the_hub_is_away_the_cache_serves(here: "Place", tmp_path: Path, name: str) -> None:
+    """A program restarts with what a name last meant, verified, and with a warning; never with what was altered."""
+    cache = tmp_path / "cache"
+    name = f"acme/ner-en@{here.repos['acme/ner-en'].commits[3]}" if name == "COMMIT" else name
+    number = 2 if name.endswith("stable") else 3
+    adapterd.attach(bare(here.base), {"ner": name}, cache=cache)
+    with pytest.warns(UserWarning, match=rf"acme/ner-en@v{number} is taken from"):
+        model = adapterd.attach(bare(here.base), {"ner": name}, cache=cache, endpoint=AWAY)
+    assert torch.equal(logits(model), alone(here, "acme/ner-en", number))
+    with pytest.raises(adapterd.Transient):
+        adapterd.attach(bare(here.base), {"ner": "acme/ner-en@v1"}, cache=cache, endpoint=AWAY)
+    next(cache.glob("acme/ner-en/v*-*/adapter_model.safetensors")).write_bytes(b"something else")
+    with pytest.raises(adapterd.Transient):
+        adapterd.attach(bare(here.base), {"ner": name}, cache=cache, endpoint=AWAY)
 
 
 def test_another_base_is_refused(here: "Place", tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ It knows the Hub only through its port.
 """
 
 from adapterd.deploy.faults import ErasedError, NewerSchemaError, OccupiedError, VerificationError
+from adapterd.deploy.linking import point
 from adapterd.deploy.manifest import Manifest, parse_manifest
 from adapterd.deploy.pulling import altered, pull
 from adapterd.deploy.resolving import Resolved, resolve
@@ -17,6 +18,7 @@ __all__ = [
     "VerificationError",
     "altered",
     "parse_manifest",
+    "point",
     "pull",
     "resolve",
 ]
