@@ -60,6 +60,35 @@ def test_each_answers_as_if_it_were_alone(here: "Place") -> None:
         assert torch.equal(logits(model), logits(bare(here.base)))
 
 
+def test_any_name_will_do(here: "Place") -> None:
+    """A name that is part of the weights' own names, as single letters are, is no other than the rest."""
+    model = adapterd.attach(
+        bare(here.base), {"a": "acme/sentiment-es@v1", "b": "acme/ner-en@v1", "model": "acme/ner-en@v2"}
+    )
+    for name, (adapter, number) in {
+        "a": ("acme/sentiment-es", 1),
+        "b": ("acme/ner-en", 1),
+        "model": ("acme/ner-en", 2),
+    }.items():
+        model.set_adapter(name)
+        assert torch.equal(logits(model), alone(here, adapter, number))
+
+
+def test_weights_that_are_missing_are_refused(here: "Place", tmp_path: Path) -> None:
+    """An adapter whose weights do not fill what its config promises is not served half initialised."""
+    folder = tmp_path / "half"
+    save_adapter(folder, here.base, ["q_proj"], seed=8)
+    config = (folder / "adapter_config.json").read_text()
+    (folder / "adapter_config.json").write_text(config.replace('"q_proj"', '"q_proj", "v_proj"'))
+    number = publish(here.repos["acme/ner-en"], folder, here.base, here.commit)
+    model = bare(here.base)
+    before = state(model)
+    for names in ({"ner": "acme/ner-en@v3", "b": f"acme/ner-en@v{number}"}, {"b": f"acme/ner-en@v{number}"}):
+        with pytest.raises(adapterd.AttachError, match=r"'b' in .* cannot be loaded: .*v_proj.lora_A"):
+            adapterd.attach(model, names)
+        assert state(model) == before
+
+
 def test_a_peft_model_gets_them_in_addition(here: "Place") -> None:
     """A PeftModel stays itself, keeps what it had and which one is active."""
     model = peft.PeftModel.from_pretrained(bare(here.base), str(here.trained["acme/sentiment-es", 1]), "mine")
