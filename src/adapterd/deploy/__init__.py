@@ -6,6 +6,7 @@ It knows the Hub only through its port.
 from adapterd.deploy.catalogue import Catalogue, Entry, Listed, index_repo_of, read_catalogue, read_entry
 from adapterd.deploy.faults import ErasedError, NewerSchemaError, OccupiedError, VerificationError
 from adapterd.deploy.layout import Layout
+from adapterd.deploy.linking import point
 from adapterd.deploy.manifest import Manifest, parse_manifest
 from adapterd.deploy.pulling import altered, pull
 from adapterd.deploy.resolving import Resolved, resolve
@@ -27,6 +28,7 @@ __all__ = [
     "altered",
     "index_repo_of",
     "parse_manifest",
+    "point",
     "pull",
     "read_catalogue",
     "read_entry",
