@@ -47,14 +47,21 @@ def hub_of(given: Path | None = None, endpoint: str | None = None, *, guest: boo
 
     Without a token, public repos can be read.
     """
-    from adapterd.hub.client import GuestClient, HubClient  # noqa: PLC0415 - it costs a library
-
     path = find(given)
     config = load(path) if path is not None else None
     named = endpoint or (os.environ.get("HF_ENDPOINT") if given is None else None)
     address = (named or (config.hub.endpoint if config else PUBLIC)).rstrip("/")
     if config is not None and address != config.hub.endpoint.rstrip("/"):
         config = None  # its token, proxy and certificates are for its own Hub
+    with hub_at(address, config, guest=guest) as client:
+        yield client
+
+
+@contextmanager
+def hub_at(address: str, config: Config | None, *, guest: bool = False) -> Iterator["HubClient"]:
+    """The Hub at an address, with this configuration's token and settings, or with those of the environment."""
+    from adapterd.hub.client import GuestClient, HubClient  # noqa: PLC0415 - it costs a library
+
     hub = config.hub if config else None
     plain = address == PUBLIC and (hub is None or hub.ca_file is None)
     client = (GuestClient if guest else HubClient)(

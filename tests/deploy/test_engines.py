@@ -78,7 +78,7 @@ def test_a_folder_that_the_engine_does_not_see_is_said_so(engine: RecordedEngine
 
 @pytest.mark.parametrize("kind", ["vllm", "sglang"])
 def test_an_engine_that_takes_no_adapters_at_run_time_is_said_so(kind: str, order: Order) -> None:
-    """vLLM has no such address without its variable; SGLang says what is missing."""
+    """Of the two, vLLM has no such address without its variable; SGLang says what is missing."""
     with serving(kind, runtime=False) as engine, pytest.raises(EngineRefusedError) as raised:
         ServingEngine(engine.url).load(order)
     assert "enable-lora" in str(raised.value)
@@ -122,7 +122,9 @@ def test_a_command_is_told_old_and_new(order: Order, tmp_path: Path) -> None:
     """It gets the event as its last argument and the names in variables, and no token; its yes is remembered."""
     script = tmp_path / "tell.py"
     wanted = "{k: v for k, v in os.environ.items() if k.startswith('ADAPTERD_') or k == 'HF_TOKEN'}"
-    script.write_text(f"import json, os, sys\nprint(sys.argv[1:], json.dumps({wanted}), file=open('{tmp_path}/said', 'a'))")
+    script.write_text(
+        f"import json, os, sys\nprint(sys.argv[1:], json.dumps({wanted}), file=open('{tmp_path}/said', 'a'))"
+    )
     kept: dict[str, str] = {}
 
     def keep(told: Mapping[str, str]) -> None:
@@ -152,7 +154,10 @@ def test_a_command_is_told_old_and_new(order: Order, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "error"),
-    [pytest.param("print('no'); exit(1)", EngineRefusedError, id="no"), pytest.param("exit(75)", Transient, id="later")],
+    [
+        pytest.param("print('no'); exit(1)", EngineRefusedError, id="no"),
+        pytest.param("exit(75)", Transient, id="later"),
+    ],
 )
 def test_a_command_may_say_no_or_later(order: Order, code: str, error: type[Exception]) -> None:
     """Nothing is remembered of what it did not do."""

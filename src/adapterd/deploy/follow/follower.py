@@ -1,6 +1,7 @@
 """The turn of a follower: look, decide, act, until nothing is left to do now.
 
-One failure holds back one act: the old version stays, everything else goes on, and it is tried again after a growing pause.
+One failure holds back one act: the old version stays, everything else goes on, and it is tried again after a pause
+that grows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -230,7 +231,9 @@ class Follower:
         resolved = self._wishes.resolved.get(name)
         if resolved is None or resolved.serving_name != serving:
             fault = self._wishes.faults.get(name) or self._wishes.index_fault
-            raise fault or Transient(f"{serving} does not lie here, and the Hub was not asked yet", "nothing, it is asked")
+            raise fault or Transient(
+                f"{serving} does not lie here, and the Hub was not asked yet", "nothing, it is asked"
+            )
         altered = self._whole.get(serving) is False
         for warning in resolved.warnings:
             self._tell("version_withdrawn", name=name, serving_name=serving, warning=warning)
@@ -280,7 +283,9 @@ class Follower:
             unproven = [e for e in one.engines if view.checked.get((e, one.want)) is False]
             if unproven and view.golden is Golden.REQUIRE and view.aliases.get(one.name) != one.want:
                 what = f"{one.want} does not answer as recorded on {unproven[0]}; {one.name} stays as it was"
-                found.append(Trouble(one.name, unproven[0], VerificationError(what, "golden: warn, or another version")))
+                found.append(
+                    Trouble(one.name, unproven[0], VerificationError(what, "golden: warn, or another version"))
+                )
         waiting = [one.name for one in view.followed if one.name not in rest]
         # An exact version that was erased, and is served from what lies here, waits for nothing.
         return Report(tuple(sorted(rest)), tuple(waiting), tuple(found))

@@ -1,6 +1,7 @@
 """What a follower keeps on disk: the aliases that routers read, its status, and the little that cannot be derived.
 
-Each file is replaced whole. Where one is lost or cannot be read, nothing is but time: drains begin anew, and commands are told again.
+Each file is replaced whole. Where one is lost or cannot be read, only time is: drains begin anew, and commands are told
+again.
 """
 
 import fcntl
