@@ -102,7 +102,9 @@ HALF = replace(PULLED, engines={"a": lists(V1, V2), "b": None})
             [Load("a", "sql", V1), Load("b", "sql", V1)],
             id="a rollback pulls nothing that lies there",
         ),
-        pytest.param(replace(AT_REST, aliases={"sql": V2, "old": V1}), [Forget("old")], id="an adapter followed no more"),
+        pytest.param(
+            replace(AT_REST, aliases={"sql": V2, "old": V1}), [Forget("old")], id="an adapter followed no more"
+        ),
         pytest.param(
             replace(SWITCHED, followed=(replace(SQL, want=""),), aliases={}), [], id="nothing known, nothing unloaded"
         ),
@@ -141,9 +143,7 @@ def test_two_channels_of_one_adapter_keep_each_others_versions() -> None:
     """A canary beside the stable one is no leftover."""
     canary = Followed("canary", "acme/sql", V1, ("a", "b"))
     both = lists(V1, V2)
-    view = replace(
-        AT_REST, followed=(SQL, canary), engines={"a": both, "b": both}, aliases={"sql": V2, "canary": V1}
-    )
+    view = replace(AT_REST, followed=(SQL, canary), engines={"a": both, "b": both}, aliases={"sql": V2, "canary": V1})
     assert decide(view) == []
     assert all(settled(one, view) for one in view.followed)
 

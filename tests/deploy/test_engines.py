@@ -122,7 +122,9 @@ def test_a_command_is_told_old_and_new(order: Order, tmp_path: Path) -> None:
     """It gets the event as its last argument and the names in variables, and no token; its yes is remembered."""
     script = tmp_path / "tell.py"
     wanted = "{k: v for k, v in os.environ.items() if k.startswith('ADAPTERD_') or k == 'HF_TOKEN'}"
-    script.write_text(f"import json, os, sys\nprint(sys.argv[1:], json.dumps({wanted}), file=open('{tmp_path}/said', 'a'))")
+    script.write_text(
+        f"import json, os, sys\nprint(sys.argv[1:], json.dumps({wanted}), file=open('{tmp_path}/said', 'a'))"
+    )
     kept: dict[str, str] = {}
 
     def keep(told: Mapping[str, str]) -> None:
@@ -152,7 +154,10 @@ def test_a_command_is_told_old_and_new(order: Order, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "error"),
-    [pytest.param("print('no'); exit(1)", EngineRefusedError, id="no"), pytest.param("exit(75)", Transient, id="later")],
+    [
+        pytest.param("print('no'); exit(1)", EngineRefusedError, id="no"),
+        pytest.param("exit(75)", Transient, id="later"),
+    ],
 )
 def test_a_command_may_say_no_or_later(order: Order, code: str, error: type[Exception]) -> None:
     """Nothing is remembered of what it did not do."""

@@ -1,7 +1,7 @@
 """Verbs for whoever serves adapters: no daemon, no registry, no torch."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,18 +16,26 @@ def resolve(
     end(lazily.deploying.resolve(config, adapter, endpoint, as_json=as_json))
 
 
-def pull(
+def pull(  # noqa: PLR0913, PLR0917 - one for each option
     adapter: AdapterArgument,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where the version shall lie.")],
+    layout: Annotated[
+        Literal["plain", "vllm", "nim"], typer.Option("--layout", help="How DIR is laid out, and for whom.")
+    ] = "plain",
+    keep: Annotated[int, typer.Option("--keep", metavar="N", min=0, help="Former versions that stay.")] = 1,
+    link: Annotated[
+        str, typer.Option("--link", metavar="NAME", help="Layout vllm: a name in DIR that means this version from now.")
+    ] = "",
     force: Annotated[
-        bool, typer.Option("--force", help="Replace another version that lies there, in one step.")
+        bool, typer.Option("--force", help="Replace what was altered, or is another adapter's, in one step.")
     ] = False,
     endpoint: EndpointOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Download one version, verify it, put it in place."""
-    end(lazily.deploying.pull(config, adapter, directory, endpoint, force=force, as_json=as_json))
+    """Bring one version to this host, verified, and put it in place in one step."""
+    place = lazily.deploying.Place(directory, layout, keep, link, force)
+    end(lazily.deploying.pull(config, adapter, place, endpoint, as_json=as_json))
 
 
 def add_to(app: typer.Typer) -> None:

@@ -3,6 +3,7 @@
 It knows the Hub only through its port.
 """
 
+from adapterd.deploy.bringing import Brought, bring
 from adapterd.deploy.faults import ErasedError, NewerSchemaError, OccupiedError, VerificationError
 from adapterd.deploy.layout import Layout
 from adapterd.deploy.manifest import Manifest, parse_manifest
@@ -11,6 +12,7 @@ from adapterd.deploy.resolving import Resolved, resolve
 from adapterd.deploy.shelf import Held, Shelf
 
 __all__ = [
+    "Brought",
     "ErasedError",
     "Held",
     "Layout",
@@ -21,6 +23,7 @@ __all__ = [
     "Shelf",
     "VerificationError",
     "altered",
+    "bring",
     "parse_manifest",
     "pull",
     "resolve",

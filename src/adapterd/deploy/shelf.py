@@ -29,7 +29,7 @@ from adapterd.deploy.pulling import (
     write_durably,
 )
 from adapterd.deploy.resolving import Resolved
-from adapterd.deploy.room import GONE, PART, Room
+from adapterd.deploy.room import GONE, PART, Meant, Room
 from adapterd.ports import Denied, Hub, NotFound
 
 
@@ -113,6 +113,19 @@ class Shelf:
             if (held := self._held(folder)) is not None:
                 found.setdefault(held.serving_name, held)
         return found
+
+    def known(self) -> Mapping[str, bytes]:
+        """The manifests that lie here, by every commit that is known to hold them: tags' and channels' heads."""
+        there = self.there()
+        found = {held.commit: held.manifest for held in there.values() if held.commit}
+        heads = self.room.heads().items()
+        return found | {h: there[name].manifest for h, name in heads if h and name in there and there[name].commit}
+
+    def remember(self, channel: str, resolved: Resolved, at: float) -> None:
+        """Remember what a channel meant at this time (seconds since the epoch), where this user may write."""
+        meant = Meant(resolved.serving_name, resolved.head, at)
+        with suppress(Denied), self.room.locked():
+            self.room.note_channel(resolved.adapter, channel, meant)
 
     def links(self) -> Mapping[str, str]:
         """The links of a ``vllm`` shelf: name to serving name."""

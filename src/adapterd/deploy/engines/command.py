@@ -27,7 +27,12 @@ class CommandEngine:
     """Runs the command for each version that comes or goes."""
 
     def __init__(
-        self, command: Sequence[str], told: Callable[[], Told], keep: Callable[[Told], None], *, deadline: float = DEADLINE
+        self,
+        command: Sequence[str],
+        told: Callable[[], Told],
+        keep: Callable[[Told], None],
+        *,
+        deadline: float = DEADLINE,
     ) -> None:
         """Remember the command; nothing is started.
 
