@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from adapterd.cli import lazily
+from adapterd.cli.exits import UsageFaultError
 from adapterd.cli.options import AdapterArgument, ConfigOption, EndpointOption, JsonOption, end
 
 
@@ -38,7 +39,36 @@ def pull(  # noqa: PLR0913, PLR0917 - one for each option
     end(lazily.deploying.pull(config, adapter, place, endpoint, as_json=as_json))
 
 
+def verify(
+    what: Annotated[str, typer.Argument(metavar="DIR|ADAPTER", help="What was pulled; with --engine, what is served.")],
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="URL", help="Ask this vLLM or SGLang the golden prompts of ADAPTER.")
+    ] = "",
+    name: Annotated[
+        str, typer.Option("--name", metavar="SERVED", help="What the engine calls it; else the serving name.")
+    ] = "",
+    key_file: Annotated[
+        Path | None, typer.Option("--key-file", metavar="FILE", help="Holds the API key of the engine.")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Compare DIR with its own manifests alone, without the Hub.")
+    ] = False,
+    endpoint: EndpointOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove that what lies in a directory, or what an engine serves, is what was published."""
+    if engine and offline:
+        raise UsageFaultError("--engine needs the Hub, for the version's golden outputs", "leave --offline out")
+    if engine:
+        end(lazily.verifying.engine(config, engine, what, name, key_file, endpoint, as_json=as_json))
+    if name or key_file:
+        raise UsageFaultError("--name and --key-file go with --engine", "--engine URL")
+    end(lazily.verifying.directory(config, what, endpoint, offline=offline, as_json=as_json))
+
+
 def add_to(app: typer.Typer) -> None:
     """Add these verbs."""
     app.command()(resolve)
     app.command()(pull)
+    app.command()(verify)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         standing,
         tidying,
         validating,
+        verifying,
         watching,
     )
 
@@ -39,6 +40,7 @@ __all__ = [
     "standing",
     "tidying",
     "validating",
+    "verifying",
     "watching",
 ]
 

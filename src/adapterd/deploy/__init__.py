@@ -10,6 +10,7 @@ from adapterd.deploy.manifest import Manifest, parse_manifest
 from adapterd.deploy.pulling import altered, pull
 from adapterd.deploy.resolving import Resolved, resolve
 from adapterd.deploy.shelf import Held, Shelf
+from adapterd.deploy.verifying import Verified, verify
 
 __all__ = [
     "Brought",
@@ -22,9 +23,11 @@ __all__ = [
     "Resolved",
     "Shelf",
     "VerificationError",
+    "Verified",
     "altered",
     "bring",
     "parse_manifest",
     "pull",
     "resolve",
+    "verify",
 ]
