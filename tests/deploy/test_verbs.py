@@ -53,7 +53,7 @@ def test_pull_puts_a_version_in_place(published: "Repo", adapterd: Type, tmp_pat
     """A relative DIR is that of the working directory; plain lines tell the progress; a second pull finds it there."""
     done = adapterd("pull", f"{published.adapter}@v1", "serve/support")
     assert done.returncode == 0, done.stderr
-    assert "1/3 adapter_config.json" in done.stderr
+    assert "3/3 adapter_config.json" in done.stderr
     target = tmp_path / "serve" / "support"
     assert (target / "adapter_model.safetensors").read_bytes() == published.payloads[1]["adapter_model.safetensors"]
     again = adapterd("pull", f"{published.adapter}@v1", "serve/support", "--json")
@@ -81,12 +81,12 @@ def test_each_failure_has_its_code_and_two_lines(
     assert lines[1].startswith("Try: ")
 
 
-def test_a_place_that_is_taken_is_left(repo: "Repo", adapterd: Type, tmp_path: Path) -> None:
-    """Another version there is exit 4, damaged bytes on the Hub are exit 3."""
+def test_a_place_that_is_taken_is_left(published: "Repo", repo: "Repo", adapterd: Type, tmp_path: Path) -> None:
+    """Another adapter's version there is exit 4, damaged bytes on the Hub are exit 3."""
     repo.publish()
     repo.publish(change=lambda m: m["files"]["adapter_model.safetensors"].update(sha256="0" * 64))
     place = pull(repo.hub, resolve(repo.hub, parse_reference(f"{repo.adapter}@v1")), tmp_path / "it", lambda _: None)
-    refused = adapterd("pull", f"{repo.adapter}@v2", str(place))
+    refused = adapterd("pull", f"{published.adapter}@v2", str(place))
     assert refused.returncode == 4, refused.stderr
     damaged = adapterd("pull", f"{repo.adapter}@v2", str(tmp_path / "new"))
     assert damaged.returncode == 3, damaged.stderr

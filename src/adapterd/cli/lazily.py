@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         standing,
         tidying,
         validating,
+        verifying,
         watching,
     )
 
@@ -41,6 +42,7 @@ __all__ = [
     "standing",
     "tidying",
     "validating",
+    "verifying",
     "watching",
 ]
 

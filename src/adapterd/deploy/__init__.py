@@ -3,6 +3,7 @@
 It knows the Hub only through its port.
 """
 
+from adapterd.deploy.bringing import Brought, bring
 from adapterd.deploy.catalogue import Catalogue, Entry, Listed, index_repo_of, read_catalogue, read_entry
 from adapterd.deploy.faults import ErasedError, NewerSchemaError, OccupiedError, VerificationError
 from adapterd.deploy.layout import Layout
@@ -11,8 +12,10 @@ from adapterd.deploy.manifest import Manifest, parse_manifest
 from adapterd.deploy.pulling import altered, pull
 from adapterd.deploy.resolving import Resolved, resolve
 from adapterd.deploy.shelf import Held, Shelf
+from adapterd.deploy.verifying import Verified, verify
 
 __all__ = [
+    "Brought",
     "Catalogue",
     "Entry",
     "ErasedError",
@@ -25,7 +28,9 @@ __all__ = [
     "Resolved",
     "Shelf",
     "VerificationError",
+    "Verified",
     "altered",
+    "bring",
     "index_repo_of",
     "parse_manifest",
     "point",
@@ -33,4 +38,5 @@ __all__ = [
     "read_catalogue",
     "read_entry",
     "resolve",
+    "verify",
 ]

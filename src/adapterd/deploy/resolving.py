@@ -7,6 +7,7 @@ tag's, byte for byte: a branch can be moved by anyone who may write to the repo.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from adapterd.core.naming import RESERVED_CHANNELS, Reference, version_numbers
@@ -29,6 +30,7 @@ class Resolved:
         files: payload path to (sha256, size in bytes).
         manifest: the bytes of ``adapterd.json`` at the commit.
         yanked: whether it was withdrawn; `warnings` says why, where somebody said it.
+        head: the commit that a channel was at, where one was asked for; else empty.
     """
 
     adapter: str
@@ -43,10 +45,22 @@ class Resolved:
     manifest: bytes = field(repr=False)
     yanked: bool = False
     warnings: tuple[str, ...] = ()
+    head: str = ""
 
 
-def resolve(hub: Hub, reference: Reference) -> Resolved:
+Known = Mapping[str, bytes]
+"""Manifests that need not be asked for, by the commit that holds them: what a commit holds never changes."""
+
+
+def resolve(hub: Hub, reference: Reference, known: Known = MappingProxyType({})) -> Resolved:
     """Find the version that a reference means now.
+
+    Whether tag and channel still name these commits is asked each time, and what was withdrawn or erased.
+
+    Args:
+        hub: to ask.
+        reference: what is looked for.
+        known: what was read before, and verified.
 
     Raises:
         NotFound: there is no such repo, version, channel, commit or identity.
@@ -59,14 +73,15 @@ def resolve(hub: Hub, reference: Reference) -> Resolved:
     tags = version_numbers(refs.tags)
     standing = _standing(hub, repo, refs)
     _demand_kept(standing, repo, tags, identity=reference.identity)
-    number, shown = _number(hub, reference, refs, tags)
+    head = refs.branches.get(reference.channel or "", "")
+    number, shown = _number(hub, reference, refs, tags, known)
     _demand_kept(standing, repo, tags, number=number)
     commit = tags.get(number)
     if commit is None:
         if reference.number is not None:
             raise NotFound(f"{repo} has no version v{number}", _versions(tags))
         raise VerificationError(f"{_name(reference)} says v{number}, and there is no tag v{number}", _TELL)
-    data = _read(hub, repo, commit)
+    data = _read(hub, repo, commit, known)
     if data is None:
         raise VerificationError(f"{repo}@v{number} holds no {MANIFEST}: adapterd did not publish it", _TELL)
     if shown is not None and shown != data:
@@ -91,6 +106,7 @@ def resolve(hub: Hub, reference: Reference) -> Resolved:
         manifest=data,
         yanked=withdrawn,
         warnings=(_yank(standing, repo, number),) if withdrawn else (),
+        head=head,
     )
 
 
@@ -107,26 +123,31 @@ def _demand_kept(
             raise ErasedError(f"{repo}@{name} was erased{why}", f"another version: {_versions(others)}")
 
 
-def _number(hub: Hub, reference: Reference, refs: Refs, tags: Mapping[int, str]) -> tuple[int, bytes | None]:
+def _number(
+    hub: Hub, reference: Reference, refs: Refs, tags: Mapping[int, str], known: Known
+) -> tuple[int, bytes | None]:
     """The number that a reference means, and the manifest that said so where one did."""
     repo = reference.adapter
     if reference.number is not None:
         return reference.number, None
     if reference.identity is not None:
-        return _by_identity(hub, repo, reference.identity, tags), None
+        return _by_identity(hub, repo, reference.identity, tags, known), None
     at = reference.commit
     if at is None:
         at = refs.branches.get(reference.channel or "")
         if at is None:
             raise NotFound(f"{repo} has no channel {reference.channel}", _channels(refs))
-    data = _read(hub, repo, at)
+    data = _read(hub, repo, at, known)
     if data is None:
         what = f"channel {reference.channel} of {repo}" if reference.channel else f"commit {at[:12]} of {repo}"
         raise NotFound(f"{what} holds no version of adapterd", _versions(tags))
     return parse_manifest(data, _name(reference)).number, data
 
 
-def _by_identity(hub: Hub, repo: str, identity: str, tags: Mapping[int, str]) -> int:
+def _by_identity(hub: Hub, repo: str, identity: str, tags: Mapping[int, str], known: Known) -> int:
+    for number, commit in sorted(tags.items(), reverse=True):
+        if commit in known and parse_manifest(known[commit], f"{repo}@v{number}").identity.startswith(identity):
+            return number
     said = [(commit.id, trailer) for commit in hub.log(repo, BRANCH) if (trailer := trailers(commit.message))]
     found = {s.number: s.identity for c, s in said if s.identity.startswith(identity) and tags.get(s.number) == c}
     if not found:
@@ -137,7 +158,9 @@ def _by_identity(hub: Hub, repo: str, identity: str, tags: Mapping[int, str]) ->
     return max(found)
 
 
-def _read(hub: Hub, repo: str, commit: str) -> bytes | None:
+def _read(hub: Hub, repo: str, commit: str, known: Known) -> bytes | None:
+    if commit in known:
+        return known[commit]
     try:
         return hub.read(repo, commit, MANIFEST)
     except NotFound:

@@ -29,7 +29,7 @@ from adapterd.deploy.pulling import (
     write_durably,
 )
 from adapterd.deploy.resolving import Resolved
-from adapterd.deploy.room import GONE, PART, Room
+from adapterd.deploy.room import GONE, PART, Meant, Room
 from adapterd.ports import Denied, Hub, NotFound
 
 
@@ -110,9 +110,49 @@ class Shelf:
         """Every version that lies here, by its serving name, as its manifest says; `Held.altered` compares bytes."""
         found: dict[str, Held] = {}
         for folder in self._folders():
-            if (held := self._held(folder)) is not None:
+            if (held := self.held(folder)) is not None:
                 found.setdefault(held.serving_name, held)
         return found
+
+    def manifest(self, folder: Path) -> Path:
+        """Where the manifest of the version in a folder lies."""
+        return self.room.manifest(folder.name) if self.layout is Layout.NIM else folder / MANIFEST
+
+    def held(self, folder: Path) -> Held | None:
+        """The version in a folder; None where none is to be read there."""
+        data = _bytes(self.manifest(folder))
+        if data is None or not folder.is_dir():
+            return None
+        try:
+            manifest = parse_manifest(data, str(folder))
+            files = payload_of(self.layout, manifest)
+        except (VerificationError, NewerSchemaError):
+            return None
+        if not self._is_at_home(manifest, folder):
+            return None
+        return Held(
+            manifest.serving_name,
+            manifest.adapter,
+            manifest.number,
+            manifest.identity,
+            self.room.commit(manifest.serving_name, data),
+            folder,
+            files,
+            data,
+        )
+
+    def known(self) -> Mapping[str, bytes]:
+        """The manifests that lie here, by every commit that is known to hold them: tags' and channels' heads."""
+        there = self.there()
+        found = {held.commit: held.manifest for held in there.values() if held.commit}
+        heads = self.room.heads().items()
+        return found | {h: there[name].manifest for h, name in heads if h and name in there and there[name].commit}
+
+    def remember(self, channel: str, resolved: Resolved, at: float) -> None:
+        """Remember what a channel meant at this time (seconds since the epoch), where this user may write."""
+        meant = Meant(resolved.serving_name, resolved.head, at)
+        with suppress(Denied), self.room.locked():
+            self.room.note_channel(resolved.adapter, channel, meant)
 
     def links(self) -> Mapping[str, str]:
         """The links of a ``vllm`` shelf: name to serving name."""
@@ -176,13 +216,13 @@ class Shelf:
     def _lies(self, resolved: Resolved, files: Files, place: Path, *, force: bool) -> bool:
         """Whether the version lies in its place; an error where something lies there that may not be replaced."""
         name = f"{resolved.adapter}@{resolved.tag}"
-        nim = self.layout is Layout.NIM
-        manifest = self.room.manifest(resolved.serving_name) if nim else place / MANIFEST
+        manifest = self.manifest(place)
         occupied = occupied_by(name, place, manifest)
         if occupied is None:
             return False
         known = _bytes(manifest)
-        lost = nim and known is None and place.is_dir()  # its hidden folder, while the version is there
+        # The hidden folder of a NIM shelf may be lost while the version is there.
+        lost = self.layout is Layout.NIM and known is None and place.is_dir()
         problem = altered(place, files) if lost or known == resolved.manifest else OTHER
         if not problem:
             if lost or self.room.commit(resolved.serving_name, resolved.manifest) != resolved.commit:
@@ -194,7 +234,7 @@ class Shelf:
             return False
         if problem != OTHER:
             raise AlteredError(f"{name} in {place} was altered since it was pulled: {problem}", FORCE)
-        there = self._held(place)
+        there = self.held(place)
         if self.layout is not Layout.PLAIN or there is None or there.adapter != resolved.adapter:
             raise OccupiedError(f"{place} holds another version than {name}: {problem}", FORCE)
         if problem := there.altered:
@@ -246,10 +286,10 @@ class Shelf:
         if self.layout is not Layout.PLAIN:
             return
         for folder in (*self._formers(), *more):
-            held = self._held(folder)
+            held = self.held(folder)
             if held is not None and held.serving_name == folder.name:
                 continue
-            if held is None or held.altered or self._held(self.room.path / held.serving_name) is not None:
+            if held is None or held.altered or self.held(self.room.path / held.serving_name) is not None:
                 self.room.discard(folder)
             else:
                 folder.rename(self.room.path / held.serving_name)
@@ -277,30 +317,6 @@ class Shelf:
         if self.room.path.is_dir():
             busy = (PART, GONE)
             yield from (p for p in sorted(self.room.path.iterdir()) if p.is_dir() and not p.name.startswith(busy))
-
-    def _held(self, folder: Path) -> Held | None:
-        """The version in a folder; None where none is to be read there."""
-        nim = self.layout is Layout.NIM
-        data = _bytes(self.room.manifest(folder.name) if nim else folder / MANIFEST)
-        if data is None or not folder.is_dir():
-            return None
-        try:
-            manifest = parse_manifest(data, str(folder))
-            files = payload_of(self.layout, manifest)
-        except (VerificationError, NewerSchemaError):
-            return None
-        if not self._is_at_home(manifest, folder):
-            return None
-        return Held(
-            manifest.serving_name,
-            manifest.adapter,
-            manifest.number,
-            manifest.identity,
-            self.room.commit(manifest.serving_name, data),
-            folder,
-            files,
-            data,
-        )
 
     def _is_at_home(self, manifest: Manifest, folder: Path) -> bool:
         """Whether a version's folder has its name, as every one has but those of ``plain``."""

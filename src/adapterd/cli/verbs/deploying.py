@@ -1,5 +1,8 @@
 """resolve and pull."""
 
+import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ from adapterd.cli.exits import Exit, UsageFaultError
 from adapterd.cli.verbs.progress import progress
 from adapterd.cli.verbs.settings import hub_of, reference_of
 from adapterd.core.publication import MANIFEST
+from adapterd.ports import Denied
 
 
 def resolve(given: Path | None, adapter: str, endpoint: str | None, *, as_json: bool) -> int:
@@ -31,25 +35,50 @@ def resolve(given: Path | None, adapter: str, endpoint: str | None, *, as_json: 
     return Exit.DONE
 
 
-def pull(given: Path | None, adapter: str, directory: Path, endpoint: str | None, *, force: bool, as_json: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a version shall lie, and how; `link` is a name for it, `keep` how many former ones stay."""
+
+    directory: Path
+    layout: str = deploy.Layout.PLAIN
+    keep: int = 1
+    link: str = ""
+    force: bool = False
+
+
+def pull(given: Path | None, adapter: str, place: Place, endpoint: str | None, *, as_json: bool) -> int:
     """Bring one version to this host."""
     reference = reference_of(adapter)
+    directory = place_of(place.directory)
+    layout = deploy.Layout(place.layout)
+    if place.link and layout is not deploy.Layout.VLLM:
+        raise UsageFaultError(f"the layout {layout} has no links", "--link goes with --layout vllm")
+    shelf = deploy.Shelf(directory, layout)
+    with hub_of(given, endpoint) as hub, progress(f"pulling {adapter} from {hub.endpoint}") as tell:
+        brought = deploy.bring(hub, reference, shelf, tell, now=time.time(), force=place.force)
+    name, held = brought.resolved.serving_name, brought.held
+    if place.link:
+        shelf.link(place.link, name)
+    with suppress(Denied):  # what lies there whole is good, whoever may write there
+        shelf.tidy(place.keep, but=[name])
+    for warning in brought.warnings:
+        say.complain(f"warning: {warning}")
+    if as_json:
+        found = {**document(brought.resolved), "warnings": list(brought.warnings)}
+        say.document({**found, "path": str(held.path), "layout": str(layout), "offline": brought.offline})
+    else:
+        say.line(f"{held.adapter}@v{held.number} lies verified in {held.path}")
+    return Exit.DONE
+
+
+def place_of(directory: Path) -> Path:
+    """A directory of the command line, as an absolute path."""
     target = directory.absolute()
     if ".." in target.parts or not target.name:
         target = target.resolve()
     if not target.name:
         raise UsageFaultError(f"{directory} cannot hold a version", "name a directory below it")
-    with hub_of(given, endpoint) as hub:
-        found = deploy.resolve(hub, reference)
-        for warning in found.warnings:
-            say.complain(f"warning: {warning}")
-        with progress(f"pulling {found.adapter}@{found.tag}, commit {found.commit[:12]}") as tell:
-            deploy.pull(hub, found, target, tell, force=force)
-    if as_json:
-        say.document({**document(found), "path": str(target)})
-    else:
-        say.line(f"{found.adapter}@{found.tag} lies verified in {target}")
-    return Exit.DONE
+    return target
 
 
 def document(of: deploy.Resolved) -> dict[str, Any]:
