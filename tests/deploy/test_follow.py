@@ -15,6 +15,7 @@ from adapterd.core.naming import parse_reference
 from adapterd.deploy import Layout, Shelf
 from adapterd.deploy.engines import CommandEngine, Engine, ServingEngine
 from adapterd.deploy.follow import Follower, Memory, Prove, Report, Settings, Spec
+from adapterd.deploy.follow.proving import prove
 from adapterd.hub.client import HubClient
 from adapterd.hub.server import RunningHub
 from adapterd.ports import AddBytes
@@ -341,6 +342,15 @@ def test_an_index_that_lags_is_not_waited_for_for_ever(site: Site, channel: "Rep
     assert site.aliases["name-0"] == name_of(channel, 2)
 
 
+@pytest.mark.parametrize("optional", [True, False])
+def test_without_its_index_each_repo_is_asked(site: Site, channel: "Repo", optional: bool) -> None:  # noqa: FBT001 - a parameter
+    """An index that nobody named need not be there; one that was named is missed, and nobody waits for it."""
+    site.settings = replace(site.settings, index="acme/no-such-index", optional=optional)
+    report = site.follower(channel.adapter).turn()
+    assert report.settled == ("name-0",)
+    assert len(report.troubles) == (0 if optional else 1)
+
+
 def test_an_index_is_not_believed(site: Site, channel: "Repo", hub: HubClient) -> None:
     """What it says of a version that the channel does not hold changes nothing."""
     channel.publish()
@@ -373,8 +383,19 @@ def test_a_golden_check_may_keep_the_old_version(
     report = follower.turn()
     assert site.aliases == {"name-0": name_of(channel, number)}
     assert bool(report.troubles) == (number == 1)
-    checks = [event for event, _ in site.said if event == "golden_checked"]
+    checks = [event for event, _ in site.said if event in {"golden_passed", "golden_doubtful"}]
     assert len(checks) == (0 if golden is Golden.OFF else 4)
+
+
+def test_a_version_without_golden_outputs_takes_over_in_doubt(site: Site, channel: "Repo") -> None:
+    """It cannot be asked about; that is said, and is no failure unless proof is required."""
+    for golden, served in ((Golden.REQUIRE, False), (Golden.WARN, True)):
+        site.settings, site.prove = replace(site.settings, golden=golden), prove
+        site.follower(channel.adapter).turn()
+        doubts = [fields["why"] for event, fields in site.said if event == "golden_doubtful"]
+        assert doubts == [f"{name_of(channel, 1)} has no golden outputs"] * 2
+        assert bool(site.aliases) == served
+        site.said.clear()
 
 
 def test_a_command_is_an_engine_too(site: Site, channel: "Repo", tmp_path: Path) -> None:

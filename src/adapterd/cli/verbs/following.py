@@ -16,7 +16,7 @@ from adapterd import log, reach
 from adapterd.cli import say
 from adapterd.cli.exits import Exit, UsageFaultError, code_of
 from adapterd.cli.verbs.settings import reference_of, seconds_of
-from adapterd.config.following import FollowedAdapter, FollowedEngine, Following, load_following
+from adapterd.config.following import AUTO, FollowedAdapter, FollowedEngine, Following, load_following
 from adapterd.config.followpage import follow_example
 from adapterd.core.following import Golden
 from adapterd.deploy import ErasedError, Layout, Shelf
@@ -131,7 +131,7 @@ def _run(hub: Hub, found: Following, *, once: bool) -> int:
     return Exit.DONE
 
 
-_WARNINGS = frozenset({"held_back", "version_altered", "version_withdrawn", "version_erased"})
+_WARNINGS = frozenset({"golden_doubtful", "held_back", "version_altered", "version_withdrawn", "version_erased"})
 
 
 def code(report: Report) -> Exit:
@@ -181,6 +181,7 @@ def _spec(each: FollowedAdapter, engines: Sequence[Engine], found: Following) ->
 def _settings(found: Following) -> Settings:
     return Settings(
         index=found.index_repo,
+        optional=found.index == AUTO,
         recheck=found.recheck,
         interval=found.interval,
         drain=found.drain,

@@ -28,10 +28,12 @@ from adapterd.core.following import (
     of_adapter,
     settled,
 )
+from adapterd.core.likeness import INCONCLUSIVE
 from adapterd.core.version import backoff
 from adapterd.deploy.engines import Engine, Order
 from adapterd.deploy.faults import ErasedError, VerificationError
 from adapterd.deploy.follow.memory import Memory
+from adapterd.deploy.follow.proving import PROVEN, prove
 from adapterd.deploy.follow.wishes import Settings, Spec, Wishes
 from adapterd.deploy.shelf import Held, Shelf
 from adapterd.ports import Hub, Transient
@@ -91,7 +93,7 @@ class Follower:
         clock: Callable[[], float],
         jitter: Callable[[], float],
         tell: Tell,
-        prove: Prove | None = None,
+        prove: Prove | None = prove,
     ) -> None:
         """Know nothing yet of Hub and engines; what lies on disk is looked at when it is needed."""
         self._hub, self._shelf, self._memory = hub, shelf, memory
@@ -254,9 +256,16 @@ class Follower:
         held = self._shelf.there().get(serving)
         if held is None or self._prove is None:
             return
-        verdict, why = self._prove(self._engines[key], held)
-        self._checked[key, serving] = verdict == "adapter"
-        self._tell("golden_checked", engine=key, serving_name=serving, verdict=verdict, why=why)
+        try:
+            verdict, why = self._prove(self._engines[key], held)
+        except AdapterdError as error:
+            if isinstance(error, Transient) and self._settings.golden is Golden.REQUIRE:
+                raise
+            verdict, why = INCONCLUSIVE, error.message
+        proven = verdict in PROVEN
+        self._checked[key, serving] = proven
+        event = "golden_passed" if proven else "golden_doubtful"
+        self._tell(event, engine=key, serving_name=serving, verdict=verdict, why=why)
 
     def _tidy(self, view: View) -> None:
         """Let former versions go that no engine has and no name means."""

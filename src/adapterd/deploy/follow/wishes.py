@@ -35,6 +35,7 @@ class Settings:
 
     Attributes:
         index: the index repo; empty for none.
+        optional: whether it is no trouble that there is none.
         recheck: after so long every adapter's own repo is looked at, whatever the index says.
         interval: between two turns.
         drain: that requests to a former version have to end.
@@ -44,6 +45,7 @@ class Settings:
     """
 
     index: str = ""
+    optional: bool = False
     recheck: float = 3600.0
     interval: float = 60.0
     drain: float = 30.0
@@ -105,7 +107,7 @@ class Wishes:
         try:
             found, self._etag = read_catalogue(self._hub, self._settings.index, self._etag)
         except AdapterdError as error:
-            self.index_fault = error
+            self.index_fault = None if isinstance(error, NotFound) and self._settings.optional else error
             if not isinstance(error, Transient):
                 self._catalogue, self._etag = None, ""
             return not isinstance(error, Transient)
