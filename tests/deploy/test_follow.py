@@ -372,7 +372,7 @@ def test_an_index_is_not_believed(site: Site, channel: "Repo", hub: HubClient) -
 def test_a_golden_check_may_keep_the_old_version(
     site: Site, channel: "Repo", golden: Golden, verdict: str, number: int
 ) -> None:
-    """It is made on each engine before the stable name means the new version, and only warns unless it is required."""
+    """It is made on each engine before the stable name moves, only warns unless it is required, and is made again."""
     site.settings = replace(site.settings, golden=golden)
     answers = ["adapter"]
     site.prove = lambda engine, held: (answers[-1], f"{held.serving_name} on {engine.key}")
@@ -385,6 +385,10 @@ def test_a_golden_check_may_keep_the_old_version(
     assert bool(report.troubles) == (number == 1)
     checks = [event for event, _ in site.said if event in {"golden_passed", "golden_doubtful"}]
     assert len(checks) == (0 if golden is Golden.OFF else 4)
+    answers.append("adapter")
+    site.now += 60
+    assert follower.turn().troubles == ()
+    assert site.aliases == {"name-0": name_of(channel, 2)}
 
 
 def test_a_version_without_golden_outputs_takes_over_in_doubt(site: Site, channel: "Repo") -> None:

@@ -199,6 +199,8 @@ def load_following(path: Path, home: Path | None = None) -> Following:
     """Read the file; ConfigError with all of its problems."""
     text = read_text(path, LARGEST)
     if isinstance(text, Problem):
+        if not path.exists():
+            text = Problem(None, "", text.text, f"adapterd follow --example > {path}, then set dir and adapters")
         raise ConfigError(str(path), (text,))
     document = read_document(text, GUIDE)
     if document.value is None and not document.problems:

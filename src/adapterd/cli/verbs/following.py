@@ -136,6 +136,7 @@ _WARNINGS = frozenset({"golden_doubtful", "held_back", "version_altered", "versi
 
 def code(report: Report) -> Exit:
     """How one turn ended: rejected where something was refused, waiting where something is not at rest yet."""
+    # An exact version that was erased, and is served from what lies here, waits for nothing.
     errors = [t.error for t in report.troubles if not (isinstance(t.error, ErasedError) and t.name in report.settled)]
     if any(code_of(error) is Exit.REJECTED for error in errors):
         return Exit.REJECTED

@@ -4,10 +4,10 @@ One failure holds back one act: the old version stays, everything else goes on, 
 that grows.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from adapterd.core.errors import AdapterdError
 from adapterd.core.following import (
@@ -34,6 +34,7 @@ from adapterd.deploy.engines import Engine, Order
 from adapterd.deploy.faults import ErasedError, VerificationError
 from adapterd.deploy.follow.memory import Memory
 from adapterd.deploy.follow.proving import PROVEN, prove
+from adapterd.deploy.follow.reporting import Report, Trouble, status
 from adapterd.deploy.follow.wishes import Settings, Spec, Wishes
 from adapterd.deploy.shelf import Held, Shelf
 from adapterd.ports import Hub, Transient
@@ -51,24 +52,6 @@ class Prove(Protocol):
     def __call__(self, engine: Engine, held: Held) -> tuple[str, str]:
         """Ask an engine the golden prompts of a version that it has loaded."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What is not as it shall be: with an adapter, by its stable name, or with an engine; `error` says why."""
-
-    name: str
-    engine: str
-    error: AdapterdError
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a turn came to: the names that are at rest, those that are not, and every trouble."""
-
-    settled: tuple[str, ...]
-    waiting: tuple[str, ...]
-    troubles: tuple[Trouble, ...]
 
 
 @dataclass(slots=True)
@@ -134,7 +117,7 @@ class Follower:
         report = self._report(view)
         self._tidy(view)
         self._complain(report)
-        self._memory.show(self._status(view, report))
+        self._memory.show(status(view, report))
         return report
 
     def _list(self, key: str) -> None:
@@ -263,9 +246,11 @@ class Follower:
                 raise
             verdict, why = INCONCLUSIVE, error.message
         proven = verdict in PROVEN
-        self._checked[key, serving] = proven
         event = "golden_passed" if proven else "golden_doubtful"
         self._tell(event, engine=key, serving_name=serving, verdict=verdict, why=why)
+        if not proven and self._settings.golden is Golden.REQUIRE:
+            raise VerificationError(f"{serving} is not proven on {key}: {why}", "golden: warn, or another version")
+        self._checked[key, serving] = proven
 
     def _tidy(self, view: View) -> None:
         """Let former versions go that no engine has and no name means."""
@@ -288,15 +273,7 @@ class Follower:
             for action, hold in self._holds.items()
             if hold.error is not self._wishes.faults.get(getattr(action, "name", ""))
         ]
-        for one in view.followed:
-            unproven = [e for e in one.engines if view.checked.get((e, one.want)) is False]
-            if unproven and view.golden is Golden.REQUIRE and view.aliases.get(one.name) != one.want:
-                what = f"{one.want} does not answer as recorded on {unproven[0]}; {one.name} stays as it was"
-                found.append(
-                    Trouble(one.name, unproven[0], VerificationError(what, "golden: warn, or another version"))
-                )
         waiting = [one.name for one in view.followed if one.name not in rest]
-        # An exact version that was erased, and is served from what lies here, waits for nothing.
         return Report(tuple(sorted(rest)), tuple(waiting), tuple(found))
 
     def _complain(self, report: Report) -> None:
@@ -311,33 +288,3 @@ class Follower:
         if self._said and not now:
             self._tell("all_well")
         self._said = now
-
-    def _status(self, view: View, report: Report) -> Mapping[str, Any]:
-        """What `follow.json` says."""
-        return {
-            "at": round(view.now, 3),
-            "adapters": {
-                one.name: {
-                    "adapter": one.adapter,
-                    "wanted": one.want,
-                    "serving": view.aliases.get(one.name, ""),
-                    "settled": one.name in report.settled,
-                    "troubles": [_said(t) for t in report.troubles if t.name == one.name],
-                }
-                for one in view.followed
-            },
-            "engines": {
-                key: {
-                    "answers": listing is not None,
-                    "loaded": sorted(listing.ours) if listing is not None else [],
-                    "troubles": [_said(t) for t in report.troubles if t.engine == key and not t.name],
-                }
-                for key, listing in view.engines.items()
-            },
-            "troubles": [_said(t) for t in report.troubles if not t.name and not t.engine],
-        }
-
-
-def _said(trouble: Trouble) -> dict[str, str]:
-    where = {"engine": trouble.engine} if trouble.engine and trouble.name else {}
-    return {"error": trouble.error.message, "hint": trouble.error.hint, **where}
