@@ -95,6 +95,8 @@ def _run(hub: Hub, found: Following, *, once: bool) -> int:
         logger = log.get_logger("follow")
 
         def tell(event: str, **fields: object) -> None:
+            if once and event == "held_back":
+                return  # the summary says it in two lines
             logger.info(event, **fields) if event not in _WARNINGS else logger.warning(event, **fields)
 
         engines: list[Engine] = [_engine(each, found.dir) for each in found.engines]
