@@ -4,19 +4,26 @@ It knows the Hub only through its port.
 """
 
 from adapterd.deploy.faults import ErasedError, NewerSchemaError, OccupiedError, VerificationError
+from adapterd.deploy.layout import Layout
+from adapterd.deploy.linking import point
 from adapterd.deploy.manifest import Manifest, parse_manifest
 from adapterd.deploy.pulling import altered, pull
 from adapterd.deploy.resolving import Resolved, resolve
+from adapterd.deploy.shelf import Held, Shelf
 
 __all__ = [
     "ErasedError",
+    "Held",
+    "Layout",
     "Manifest",
     "NewerSchemaError",
     "OccupiedError",
     "Resolved",
+    "Shelf",
     "VerificationError",
     "altered",
     "parse_manifest",
+    "point",
     "pull",
     "resolve",
 ]
