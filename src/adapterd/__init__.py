@@ -40,7 +40,7 @@ _HOMES = {
 """Module to the public names that it gives."""
 
 
-def __getattr__(name: str) -> object:
+def _load(name: str) -> object:
     """Load a public name when it is first asked for."""
     for module, names in _HOMES.items():
         if name in names:
@@ -48,6 +48,10 @@ def __getattr__(name: str) -> object:
             globals()[name] = found
             return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if not TYPE_CHECKING:  # a type checker that saw it would take every name for one of ours
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:

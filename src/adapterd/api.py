@@ -7,9 +7,13 @@ is the one that the Hub's own tools find.
 import os
 import warnings
 from pathlib import Path
+from typing import Literal
 
 from adapterd import deploy, reach
 from adapterd.core.naming import parse_reference
+
+KEEP = 2
+"""Former versions that stay where a pull replaces one."""
 
 
 def resolve(reference: str, *, endpoint: str | None = None) -> deploy.Resolved:
@@ -37,7 +41,13 @@ def resolve(reference: str, *, endpoint: str | None = None) -> deploy.Resolved:
 
 
 def pull(
-    reference: str, directory: str | os.PathLike[str], *, endpoint: str | None = None, force: bool = False
+    reference: str,
+    directory: str | os.PathLike[str],
+    *,
+    layout: Literal["plain", "vllm", "nim"] = "plain",
+    keep: int = KEEP,
+    endpoint: str | None = None,
+    force: bool = False,
 ) -> Path:
     """Download the version that a name means now, verify every byte, and put it in place in one step.
 
@@ -45,18 +55,21 @@ def pull(
     new one, or nothing, never a part. A version that was yanked is a `UserWarning`.
 
     >>> import adapterd, tempfile
-    >>> place = adapterd.pull("acme/sentiment-es@v1", tempfile.mkdtemp())
+    >>> place = adapterd.pull("acme/sentiment-es@v1", tempfile.mkdtemp() + "/sentiment-es")
     >>> (place / "adapter_config.json").exists()
     True
 
     Args:
         reference: as for `resolve`.
-        directory: absent, empty, or with this version in it; with `force` also another version.
+        directory: what the version shall lie in. It is absent, empty, or was pulled to before.
+        layout: ``plain``: the directory is the version, and the former ones lie in a hidden folder beside it; ``vllm``
+            and ``nim``: each version has a folder in it, by its serving name, as these engines read them.
+        keep: so many former versions of each adapter stay; the older ones go.
         endpoint: the Hub's address.
-        force: exchange the version that lies there for this one.
+        force: replace what was altered there, or is of another adapter.
 
     Returns:
-        The directory, as an absolute path.
+        Where the version lies, as an absolute path.
 
     Raises:
         OccupiedError: something else lies there.
@@ -65,11 +78,16 @@ def pull(
     And what `resolve` raises.
     """
     target = Path(directory).absolute()
+    if ".." in target.parts:
+        target = target.resolve()
+    shelf = deploy.Shelf(target, deploy.Layout(layout))
     with reach.hub_of(endpoint=endpoint, guest=True) as hub:
         found = deploy.resolve(hub, parse_reference(reference))
         for warning in found.warnings:
             warnings.warn(warning, UserWarning, stacklevel=2)
-        return deploy.pull(hub, found, target, _unsaid, force=force)
+        place = shelf.put(hub, found, _unsaid, force=force)
+    shelf.tidy(keep, but=[found.serving_name])
+    return place
 
 
 def _unsaid(_: str) -> None:
