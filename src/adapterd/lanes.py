@@ -266,6 +266,7 @@ class Exports:
             if fresh or host.registry.generation() != self._shown(host):
                 self._to_disk(host)
             self._waits = [c.due_at for c in host.registry.channels() if c.reason and not c.stalled]
+            self._waits += promote.soaked_at(host)
             self._rested = before if before == self._standing(host) else None
         self._to_hub(host, fresh=fresh)
         return max(SOONEST, min([host.config.schedule.scan, *(due - host.clock() for due in self._waits)]))

@@ -229,7 +229,7 @@ class SqlRegistry(SqlReader):
     def save_channel(self, record: ChannelRecord) -> None:
         """Remember what was seen or done to a channel."""
         with self._write() as conn:
-            records.save_channel(conn, record)
+            records.save_channel(conn, record, self._clock())
 
     def note(self, version_id: int, kind: str, detail: Mapping[str, Any], at: float) -> None:
         """Append a line to a version's history."""

@@ -7,12 +7,11 @@ crash between commit and record is found again by the commit's own trailers.
 from dataclasses import replace
 
 from adapterd import moving
-from adapterd.core import budget, channels
+from adapterd.core import budget
 from adapterd.core import publication as pub
-from adapterd.core.channels import Rule
 from adapterd.core.reasons import reason
 from adapterd.core.standing import erased_numbers, held, yanked
-from adapterd.core.version import AdapterVersion, Reason, Stage
+from adapterd.core.version import AdapterVersion, Reason
 from adapterd.log import get_logger
 from adapterd.moving import RepoStalledError
 from adapterd.ports import (
@@ -27,7 +26,7 @@ from adapterd.ports import (
     Transient,
 )
 from adapterd.steps import repo as repos
-from adapterd.steps import waiting
+from adapterd.steps import rules, waiting
 from adapterd.steps.host import Host
 
 log = get_logger(__name__)
@@ -48,22 +47,19 @@ def stalled(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
     return [(record, version) for record, version in _wanting(host) if record.stalled]
 
 
+def soaked_at(host: Host) -> list[float]:
+    """When versions that soak in another channel will have been there for long enough, seconds since the epoch."""
+    if not any(channel.soak_in for channel in host.config.channels.values()):
+        return []
+    found = rules.wanting(host.registry, host.config, host.clock())
+    return [back.until for wanting in found for back in wanting.back if back.until is not None]
+
+
 def _wanting(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
     """Every channel that its rule wants elsewhere, whatever its standing, with the version that it wants."""
-    known = {(c.adapter, c.channel): c for c in host.registry.channels()}
-    candidates = {o.version for o in host.registry.observations(reason="unfinished") if o.version}
-    wanted = []
-    published: dict[str, list[AdapterVersion]] = {}
-    for version in host.registry.versions(stage=Stage.PUBLISHED):
-        published.setdefault(version.adapter, []).append(version)
-    for adapter, versions in sorted(published.items()):
-        standing = (host.registry.repo(adapter) or RepoRecord(adapter)).standing
-        for name, channel in host.config.channels.items():
-            record = known.get((adapter, name), ChannelRecord(adapter, name))
-            next_ = channels.wanted(Rule(channel.rule), name, versions, record.highest, standing, candidates)
-            if next_ is not None:
-                wanted.append((record, next_))
-    return wanted
+    rules.note_entries(host)
+    found = rules.wanting(host.registry, host.config, host.clock())
+    return [(wanting.record, wanting.version) for wanting in found if wanting.version is not None]
 
 
 def promote(host: Host, record: ChannelRecord, version: AdapterVersion, jitter: float) -> ChannelRecord:
@@ -115,6 +111,9 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
     if number <= there.highest and (there.said is None or there.said.number != number):
         # Another publisher, or an earlier life with a registry that is lost, moved it further: it stays, or is empty.
         return ChannelRecord(repo, channel, there.said.number if there.said else None, there.head, highest)
+    if host.config.channels[channel].metric and there.said is not None and there.said.number != record.number:
+        # Somebody moved it since: the version was compared with another one than it holds.
+        return ChannelRecord(repo, channel, there.said.number, there.head, highest)
     to = pub.Committed(version.commit or "", pub.Trailers(version.identity, number, host.publisher))
     why = moving.Why(f"Promoted by rule `{host.config.channels[channel].rule}`.", host.publisher)
     return ChannelRecord(repo, channel, number, moving.move(hub, repo, there, to, why), max(highest, number))
