@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from adapterd import ruling
 from adapterd.core import publication as pub
 from adapterd.core import standing
 from adapterd.core.standing import Said
 from adapterd.core.version import AdapterVersion
 from adapterd.health import Health
 from adapterd.lanes import Exports
-from adapterd.ports import AddBytes
-from adapterd.steps import promote, rules
+from adapterd.ports import AddBytes, ChannelRecord
+from adapterd.steps import promote
 from adapterd.steps import standing as documents
 from helpers.hosts import World
 from publishing.conftest import stage
@@ -44,7 +45,7 @@ def holds(world: World, adapter: str) -> dict[str, int | None]:
 
 def backs(world: World) -> list[tuple[str, int | None, str]]:
     """What is held back from which channel, and why."""
-    found = rules.wanting(world.registry, world.host.config, world.clock())
+    found = ruling.wanting(world.registry, world.host.config, world.clock())
     return [(w.record.channel, back.version.number, back.reason.code) for w in found for back in w.back]
 
 
@@ -135,7 +136,7 @@ def test_a_registry_that_never_noted_when_a_channel_was_moved_begins_to_count(
     """What another channel held before histories told it has soaked since it was seen to, not since ever."""
     world = ruled("{canary: {rule: manual}, main: {rule: finals, soak_in: canary, soak_for: 24h}}")
     version = publish(world, adapter, 1, 2.0)
-    record = promote.ChannelRecord(adapter, "canary", None, version.commit or "", 1)
+    record = ChannelRecord(adapter, "canary", None, version.commit or "", 1)
     world.registry.save_channel(record)
     with world.registry._write() as conn:  # noqa: SLF001 - as a registry of before has it
         conn.exec_driver_sql("UPDATE channels SET number = 1 WHERE channel = 'canary'")

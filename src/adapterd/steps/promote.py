@@ -6,8 +6,8 @@ crash between commit and record is found again by the commit's own trailers.
 
 from dataclasses import replace
 
-from adapterd import moving
-from adapterd.core import budget
+from adapterd import moving, ruling
+from adapterd.core import budget, rules
 from adapterd.core import publication as pub
 from adapterd.core.reasons import reason
 from adapterd.core.standing import erased_numbers, held, yanked
@@ -26,7 +26,7 @@ from adapterd.ports import (
     Transient,
 )
 from adapterd.steps import repo as repos
-from adapterd.steps import rules, waiting
+from adapterd.steps import waiting
 from adapterd.steps.host import Host
 
 log = get_logger(__name__)
@@ -51,15 +51,29 @@ def soaked_at(host: Host) -> list[float]:
     """When versions that soak in another channel will have been there for long enough, seconds since the epoch."""
     if not any(channel.soak_in for channel in host.config.channels.values()):
         return []
-    found = rules.wanting(host.registry, host.config, host.clock())
+    found = ruling.wanting(host.registry, host.config, host.clock())
     return [back.until for wanting in found for back in wanting.back if back.until is not None]
 
 
 def _wanting(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
     """Every channel that its rule wants elsewhere, whatever its standing, with the version that it wants."""
-    rules.note_entries(host)
-    found = rules.wanting(host.registry, host.config, host.clock())
+    _note_entries(host)
+    found = ruling.wanting(host.registry, host.config, host.clock())
     return [(wanting.record, wanting.version) for wanting in found if wanting.version is not None]
+
+
+def _note_entries(host: Host) -> None:
+    """Begin to count for versions that a soak is about, and that a channel held before their history said so."""
+    about = {channel.soak_in for channel in host.config.channels.values()} - {None}
+    if not about:
+        return
+    told = host.registry.noted(rules.ENTERED)
+    for record in host.registry.channels():
+        if record.channel not in about or record.number is None:
+            continue
+        version = host.registry.find(record.adapter, number=record.number)
+        if version is not None and version.id not in told:
+            host.registry.note(version.id, rules.ENTERED, {"channel": record.channel}, host.clock())
 
 
 def promote(host: Host, record: ChannelRecord, version: AdapterVersion, jitter: float) -> ChannelRecord:

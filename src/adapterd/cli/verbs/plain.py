@@ -5,7 +5,7 @@ from typing import Any
 from adapterd.core.standing import erasures
 from adapterd.core.version import AdapterVersion
 from adapterd.ports import ChannelRecord, Observation, RegistryReader
-from adapterd.steps.rules import Wanting
+from adapterd.ruling import Wanting
 
 
 def version(of: AdapterVersion, *, erased: bool = False) -> dict[str, Any]:

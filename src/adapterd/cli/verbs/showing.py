@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from adapterd import ruling
 from adapterd.cli import say
 from adapterd.cli.exits import Exit, UsageFaultError
 from adapterd.cli.verbs import plain, telling
@@ -23,7 +24,6 @@ from adapterd.core.standing import tombstones
 from adapterd.core.version import AdapterVersion
 from adapterd.core.words import span
 from adapterd.ports import NotFound, RegistryReader
-from adapterd.steps import rules
 
 _PASSED_OVER = ("no_adapter", "full_model", "sharded_state")
 
@@ -117,7 +117,7 @@ def history(registry: RegistryReader, version: AdapterVersion, config: Config) -
 
 
 def _held_back(registry: RegistryReader, version: AdapterVersion, config: Config) -> list[dict[str, Any]]:
-    wanting = rules.wanting(registry, config, time.time(), version.adapter)
+    wanting = ruling.wanting(registry, config, time.time(), version.adapter)
     told = [each for one in wanting for each in plain.held_back(one)]
     return [each for each in told if each["number"] == version.number]
 

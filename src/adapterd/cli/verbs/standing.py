@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from adapterd import ruling
 from adapterd.cli import say
 from adapterd.cli.exits import Exit
 from adapterd.cli.verbs import plain
@@ -16,7 +17,6 @@ from adapterd.core import pushes
 from adapterd.core.version import LIVE, Stage
 from adapterd.core.words import ago, bytes_, until
 from adapterd.ports import RegistryReader
-from adapterd.steps import rules
 
 MOST = 20
 """How many rejected versions and refused directories are told; `adapterd list` tells all."""
@@ -65,7 +65,7 @@ def _standing(registry: RegistryReader) -> dict[str, list[dict[str, Any]]]:
 
 def _channels(registry: RegistryReader, config: Config) -> dict[str, list[dict[str, Any]]]:
     """What channels do not take by themselves, and what they hold although it does not pass any more."""
-    wanting = rules.wanting(registry, config, time.time())
+    wanting = ruling.wanting(registry, config, time.time())
     return {
         "held_back": [each for one in wanting for each in plain.held_back(one)],
         "failing": [
@@ -77,7 +77,7 @@ def _channels(registry: RegistryReader, config: Config) -> dict[str, list[dict[s
                 "message": failing.reason.message,
                 "hint": failing.reason.hint,
             }
-            for failing in rules.failing(registry)
+            for failing in ruling.failing(registry)
         ],
     }
 

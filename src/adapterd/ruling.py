@@ -1,4 +1,7 @@
-"""What the rules of the channels want now: read from registry and configuration, decided by `core.rules`."""
+"""What the rules of the channels want now: read from registry and configuration, decided by `core.rules`.
+
+Nothing is done here, so that verbs which read can tell it too; `steps.promote` moves what is wanted.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +12,6 @@ from adapterd.core.channels import Rule
 from adapterd.core.rules import LOOKED_AT, Back, Known, Present, Terms
 from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.ports import ChannelRecord, RegistryReader, RepoRecord
-from adapterd.steps.host import Host
 
 FAILED, PASSED = "revalidation_failed", "revalidation_passed"
 """Lines of a published version's history: it was validated again."""
@@ -74,20 +76,6 @@ def terms_of(channel: Channel) -> Terms:
         soak_in=channel.soak_in or "",
         soak_for=channel.soak_for,
     )
-
-
-def note_entries(host: Host) -> None:
-    """Begin to count for versions that a soak is about, and that a channel held before their history said so."""
-    about = {channel.soak_in for channel in host.config.channels.values()} - {None}
-    if not about:
-        return
-    told = host.registry.noted(rules.ENTERED)
-    for record in host.registry.channels():
-        if record.channel not in about or record.number is None:
-            continue
-        version = host.registry.find(record.adapter, number=record.number)
-        if version is not None and version.id not in told:
-            host.registry.note(version.id, rules.ENTERED, {"channel": record.channel}, host.clock())
 
 
 def _held(registry: RegistryReader, versions: list[AdapterVersion], record: ChannelRecord, terms: Terms) -> Known:
