@@ -188,8 +188,19 @@ def _say(directory: str, state: str, why: Reason) -> None:
 class Steps:
     """One arrow of the line."""
 
-    def __init__(self, host: Callable[[], Host], health: Health, arrow: Arrow, then: Wake | None = None) -> None:
-        """`then` is woken after each step, since the next lane may have work."""
+    def __init__(
+        self,
+        host: Callable[[], Host],
+        health: Health,
+        arrow: Arrow,
+        then: Wake | None = None,
+        spare: Callable[[Host], bool] = lambda _: False,
+    ) -> None:
+        """`then` is woken after each step, since the next lane may have work.
+
+        `spare` is done while no version is due, piece by piece, as long as it says that there is more.
+        """
+        self._spare = spare
         self._host = host
         self._health = health
         self._arrow = arrow
@@ -217,6 +228,8 @@ class Steps:
                 self._grouping,
             )
             if moved is None:
+                if self._spare(host):
+                    continue
                 break
             self._health.count(f"{self._arrow.name}_{moved.stage}")
             if self._then is not None:

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from adapterd.config import Channel, Config
 from adapterd.core import channels, rules
 from adapterd.core.channels import Rule
-from adapterd.core.rules import LOOKED_AT, Back, Known, Present, Terms
+from adapterd.core.rules import FAILED, LOOKED_AT, Back, Known, Present, Terms
 from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.ports import ChannelRecord, RegistryReader, RepoRecord
-
-FAILED, PASSED = "revalidation_failed", "revalidation_passed"
-"""Lines of a published version's history: it was validated again."""
 
 
 @dataclass(frozen=True, slots=True)

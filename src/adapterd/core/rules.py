@@ -18,6 +18,9 @@ from adapterd.core.words import span, utc
 ENTERED, LEFT = "channel_entered", "channel_left"
 """Lines of a version's history: a channel holds it from now on; it holds another one."""
 
+FAILED, PASSED = "revalidation_failed", "revalidation_passed"
+"""Lines of a published version's history: it was validated again."""
+
 LOOKED_AT = 20
 """Of the versions that a rule could take, the newest so many are looked at."""
 

@@ -236,6 +236,11 @@ class SqlRegistry(SqlReader):
         with self._write() as conn:
             history.note(conn, version_id, at, kind, detail)
 
+    def report(self, validation: Validation) -> None:
+        """Record that a published version was validated again; stage, number and commit stay."""
+        with self._write() as conn:
+            line.report(conn, validation)
+
     # --- what goes ---
 
     def erase(self, version_id: int, reason: Reason, at: float, actor: str) -> AdapterVersion:
