@@ -261,6 +261,7 @@ class Exports:
         self._written: tuple[object, int] = (None, -1)
         self._rested: object = None
         self._waits: list[float] = []
+        self._told: frozenset[tuple[str, str, str, str]] = frozenset()
         self.afresh = threading.Event()
         self.afresh.set()
         self.stopping = threading.Event()
@@ -279,7 +280,7 @@ class Exports:
             if fresh or host.registry.generation() != self._shown(host):
                 self._to_disk(host)
             self._waits = [c.due_at for c in host.registry.channels() if c.reason and not c.stalled]
-            self._waits += promote.soaked_at(host)
+            self._waits += self._held_back(host)
             self._rested = before if before == self._standing(host) else None
         self._to_hub(host, fresh=fresh)
         return max(SOONEST, min([host.config.schedule.scan, *(due - host.clock() for due in self._waits)]))
@@ -311,6 +312,23 @@ class Exports:
             else:
                 log.info("channel_waits", reason=done.reason, message=done.message, **said)
         return False
+
+    def _held_back(self, host: Host) -> list[float]:
+        """Say what channels do not take and why, each once; when any of it ends by itself."""
+        found = promote.held_back(host)
+        keys = {(r.adapter, r.channel, b.version.tag, b.reason.code): (r, b) for r, b in found}
+        for key in sorted(keys.keys() - self._told):
+            record, back = keys[key]
+            log.info(
+                "version_held_back",
+                adapter=record.adapter,
+                channel=record.channel,
+                number=back.version.number,
+                reason=back.reason.code,
+                message=back.reason.message,
+            )
+        self._told = frozenset(keys)
+        return [back.until for _, back in found if back.until is not None]
 
     def _to_disk(self, host: Host) -> None:
         try:

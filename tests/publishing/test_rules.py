@@ -99,7 +99,8 @@ def test_a_version_soaks_in_another_channel_and_is_promoted_when_its_time_is_ove
     publish(world, adapter, 1, 2.0)
     assert holds(world, adapter) == {"canary": 1}
     assert backs(world) == [("main", 1, "channel_soaking")]
-    (until,) = promote.soaked_at(world.host)
+    ((_, back),) = promote.held_back(world.host)
+    until = back.until or 0.0
     world.clock.now += 23 * HOUR
     world.registry.close()
     world.reopen()
@@ -112,7 +113,7 @@ def test_a_version_soaks_in_another_channel_and_is_promoted_when_its_time_is_ove
     world.clock.now = until
     exports.turn()
     assert holds(world, adapter) == {"canary": 1, "main": 1}
-    assert promote.soaked_at(world.host) == []
+    assert promote.held_back(world.host) == []
 
 
 def test_a_version_that_is_replaced_before_its_time_never_arrives(ruled: Callable[[str], World], adapter: str) -> None:

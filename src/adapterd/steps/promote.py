@@ -10,6 +10,7 @@ from adapterd import moving, ruling
 from adapterd.core import budget, rules
 from adapterd.core import publication as pub
 from adapterd.core.reasons import reason
+from adapterd.core.rules import Back
 from adapterd.core.standing import erased_numbers, held, yanked
 from adapterd.core.version import AdapterVersion, Reason
 from adapterd.log import get_logger
@@ -47,12 +48,10 @@ def stalled(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
     return [(record, version) for record, version in _wanting(host) if record.stalled]
 
 
-def soaked_at(host: Host) -> list[float]:
-    """When versions that soak in another channel will have been there for long enough, seconds since the epoch."""
-    if not any(channel.soak_in for channel in host.config.channels.values()):
-        return []
+def held_back(host: Host) -> list[tuple[ChannelRecord, Back]]:
+    """The newer versions that channels do not take by themselves now, each with the reason."""
     found = ruling.wanting(host.registry, host.config, host.clock())
-    return [back.until for wanting in found for back in wanting.back if back.until is not None]
+    return [(wanting.record, back) for wanting in found for back in wanting.back]
 
 
 def _wanting(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
