@@ -188,8 +188,19 @@ def _say(directory: str, state: str, why: Reason) -> None:
 class Steps:
     """One arrow of the line."""
 
-    def __init__(self, host: Callable[[], Host], health: Health, arrow: Arrow, then: Wake | None = None) -> None:
-        """`then` is woken after each step, since the next lane may have work."""
+    def __init__(
+        self,
+        host: Callable[[], Host],
+        health: Health,
+        arrow: Arrow,
+        then: Wake | None = None,
+        spare: Callable[[Host], bool] = lambda _: False,
+    ) -> None:
+        """`then` is woken after each step, since the next lane may have work.
+
+        `spare` is done while no version is due, piece by piece, as long as it says that there is more.
+        """
+        self._spare = spare
         self._host = host
         self._health = health
         self._arrow = arrow
@@ -217,6 +228,8 @@ class Steps:
                 self._grouping,
             )
             if moved is None:
+                if self._spare(host):
+                    continue
                 break
             self._health.count(f"{self._arrow.name}_{moved.stage}")
             if self._then is not None:
@@ -248,6 +261,7 @@ class Exports:
         self._written: tuple[object, int] = (None, -1)
         self._rested: object = None
         self._waits: list[float] = []
+        self._told: frozenset[tuple[str, str, str, str]] = frozenset()
         self.afresh = threading.Event()
         self.afresh.set()
         self.stopping = threading.Event()
@@ -266,6 +280,7 @@ class Exports:
             if fresh or host.registry.generation() != self._shown(host):
                 self._to_disk(host)
             self._waits = [c.due_at for c in host.registry.channels() if c.reason and not c.stalled]
+            self._waits += self._held_back(host)
             self._rested = before if before == self._standing(host) else None
         self._to_hub(host, fresh=fresh)
         return max(SOONEST, min([host.config.schedule.scan, *(due - host.clock() for due in self._waits)]))
@@ -297,6 +312,23 @@ class Exports:
             else:
                 log.info("channel_waits", reason=done.reason, message=done.message, **said)
         return False
+
+    def _held_back(self, host: Host) -> list[float]:
+        """Say what channels do not take and why, each once; when any of it ends by itself."""
+        found = promote.held_back(host)
+        keys = {(r.adapter, r.channel, b.version.tag, b.reason.code): (r, b) for r, b in found}
+        for key in sorted(keys.keys() - self._told):
+            record, back = keys[key]
+            log.info(
+                "version_held_back",
+                adapter=record.adapter,
+                channel=record.channel,
+                number=back.version.number,
+                reason=back.reason.code,
+                message=back.reason.message,
+            )
+        self._told = frozenset(keys)
+        return [back.until for _, back in found if back.until is not None]
 
     def _to_disk(self, host: Host) -> None:
         try:

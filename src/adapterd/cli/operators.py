@@ -107,6 +107,17 @@ def waive(
     end(lazily.changing.waive(config, code, version, why))
 
 
+def revalidate(
+    version: Annotated[str, typer.Argument(metavar="ADAPTER[@..]", help="A published version; or all in channels.")],
+    config: ConfigOption = None,
+) -> None:
+    """Validate a published version again, with today's libraries, base model and policy.
+
+    The daemon does it. The version stays what it is; one that fails is taken by no channel until it passes.
+    """
+    end(lazily.changing.revalidate(config, version))
+
+
 def adopt(
     adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="namespace/name")],
     why: WhyOption = "",
@@ -224,6 +235,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(show)
     app.command()(retry)
     app.command()(waive)
+    app.command()(revalidate)
     app.command()(adopt)
     app.command()(rebind)
     app.command()(audit)

@@ -101,7 +101,7 @@ def _prepare(host: Host, version: AdapterVersion) -> Prepared:
     """Re-hash the snapshot, and find the rules of today."""
     snapshot = host.spool.snapshot(version.adapter, version.tree)
     try:
-        base = base_of(host, version, snapshot, root_of(host, version))
+        base = base_of(host, version, snapshot.config, root_of(host, version))
     except BaseMissingError:
         # Validated already: that the base has left this host since is no reason to hold the version back.
         recorded = _recorded_base(host, version)
