@@ -3,6 +3,7 @@
 It knows the Hub only through its port.
 """
 
+from adapterd.deploy.browsing import entries_of, entry_of
 from adapterd.deploy.catalogue import Catalogue, Entry, Listed, index_repo_of, read_catalogue, read_entry
 from adapterd.deploy.faults import ErasedError, NewerSchemaError, OccupiedError, VerificationError
 from adapterd.deploy.manifest import Manifest, parse_manifest
@@ -20,6 +21,8 @@ __all__ = [
     "Resolved",
     "VerificationError",
     "altered",
+    "entries_of",
+    "entry_of",
     "index_repo_of",
     "parse_manifest",
     "pull",
