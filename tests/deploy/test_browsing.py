@@ -63,7 +63,8 @@ def test_a_namespace_is_listed_from_its_index_in_one_request(
     repo.publish()
     part = part_of(repo, holds={"main": {"reason": "until Monday", "at": 5}})
     broken = part_of(repo, adapter="acme/broken", base=7)
-    other, _ = repo.adapter + "-index", hub.create_repo(repo.adapter + "-index", private=True)
+    other = repo.adapter + "-index"
+    hub.create_repo(other, private=True)
     listing.change(hub, other, lambda _: {index.path_of(p["adapter"]): p for p in (part, broken)})
     server.requests.clear()
     done = adapterd("list", "--hub", other)
