@@ -22,7 +22,7 @@ from adapterd.core.errors import AdapterdError
 from adapterd.hub import basefiles, transfer
 from adapterd.hub import xet as xets
 from adapterd.hub.errors import redact, translate
-from adapterd.hub.http import Call, connect, during, hush, install, unreached
+from adapterd.hub.http import Call, connect, during, hush, install, unreached, visit
 from adapterd.hub.operations import as_operation
 from adapterd.pace import Pace
 from adapterd.ports import Conflict, Denied, NotFound, Operation, Refs, RemoteCommit, RemoteFile, Transient
@@ -64,7 +64,7 @@ class HubClient:
         self._cache_dir = cache_dir
         self._token = token
         self.pace = pace
-        install(xet=xet and ca_file is None and proxy is None)
+        self._prepare(xet=xet and ca_file is None and proxy is None)
         self._http = connect(proxy, ca_file)
         self._close = weakref.finalize(self, self._http.close)
         self._api = HfApi(
@@ -270,6 +270,10 @@ class HubClient:
                 self._api.hf_hub_download(model, name, revision=folder.name, cache_dir=self._cache_dir)
             return str(folder), folder.name
 
+    def _prepare(self, *, xet: bool) -> None:
+        """Set what the library keeps once per process."""
+        install(xet=xet)
+
     @contextmanager
     def _call(self, action: str, repo: str, what: str, effect: str = "") -> Iterator[Call]:
         """One call of the port: at its pace, its requests under its deadline, its errors in the port's words.
@@ -313,6 +317,14 @@ class HubClient:
 
     def _file_url(self, repo: str, revision: str, path: str) -> str:
         return hf_hub_url(repo, path, revision=revision, endpoint=self.endpoint)
+
+
+class GuestClient(HubClient):
+    """The client in a process that is somebody else's, who uses the library too. It is for reading alone."""
+
+    def _prepare(self, *, xet: bool) -> None:  # noqa: ARG002 - reading never uses it
+        """Leave the library to its user."""
+        visit()
 
 
 def _account(
