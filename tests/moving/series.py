@@ -31,7 +31,7 @@ class Series:
     def publish(self, *, tag: bool = True, said: int | None = None, extra: tuple[str, ...] = ()) -> int:
         """Commit and tag the next version; its manifest says another number where `said` is given."""
         number = len(self.commits) + 1
-        payload = {**contents(f"{self.adapter} {number}"), **{path: b"{}" for path in extra}}
+        payload = {**contents(f"{self.adapter} {number}"), **dict.fromkeys(extra, b"{}")}
         facts = facts_of(self.adapter, number, payload)
         text = f"---\nlicense: apache-2.0\n---\n{BEGIN}\n# {self.adapter} v{number}\n{END}\n"
         files = {**payload, pub.CARD: text.encode(), pub.MANIFEST: card.manifest(facts, said or number)}

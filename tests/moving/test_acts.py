@@ -155,12 +155,12 @@ def test_what_was_erased_or_contradicts_itself_is_not_promoted(three: Series) ->
     with pytest.raises(NotFound, match="v1 was erased: on request"):
         promote(three, 1)
     wrong = three.publish(said=2)
-    with pytest.raises(moving.RefusedError, match="has the adapterd.json of"):
+    with pytest.raises(moving.RefusedError, match=r"has the adapterd\.json of"):
         promote(three, wrong)
     with pytest.raises(NotFound, match="has no version v9"):
         promote(three, 9)
     three.hub.create_tag(three.adapter, "v8", three.head("main"))
-    with pytest.raises(moving.RefusedError, match="holds no adapterd.json"):
+    with pytest.raises(moving.RefusedError, match=r"holds no adapterd\.json"):
         promote(three, 8)
 
 
@@ -211,7 +211,7 @@ def test_a_promotion_goes_on_where_the_head_moved(three: Series) -> None:
     """A person edits the card at that moment: both stay."""
     promote(three, 1)
     hub = Beforehand(three.hub, "main", lambda: three.write("main", "notes.txt", b"mine"))
-    moving.promote(hub, three.adapter, 2, "main", SAID)  # type: ignore[arg-type]  # a Hub, all but for its type
+    moving.promote(hub, three.adapter, 2, "main", SAID)
     assert told(three)[0][0] == 2
     assert "notes.txt" in three.hub.tree(three.adapter, "main")
 
@@ -222,7 +222,7 @@ def test_a_rollback_does_not_go_back_from_what_it_never_saw(three: Series) -> No
     promote(three, 2)
     hub = Beforehand(three.hub, "main", lambda: promote(three, 3))
     with pytest.raises(Conflict, match="from v2 to v3 meanwhile") as stopped:
-        moving.rollback(hub, three.adapter, "main", None, SAID)  # type: ignore[arg-type]  # the same
+        moving.rollback(hub, three.adapter, "main", None, SAID)
     assert stopped.value.hint.endswith("--to v1")
     assert three.holds() == 3
     assert [hold["channel"] for hold in holds(three)] == ["main"]
@@ -233,7 +233,7 @@ def test_a_promotion_to_what_is_yanked_at_that_moment_is_seen_by_the_yank(three:
     promote(three, 1)
     hub = Beforehand(three.hub, pub.STANDING_BRANCH, lambda: promote(three, 2))
     with pytest.raises(moving.RefusedError, match="v2 is yanked: channel main holds it"):
-        moving.yank(hub, three.adapter, 2, SAID)  # type: ignore[arg-type]  # the same
+        moving.yank(hub, three.adapter, 2, SAID)
 
 
 def test_two_promoters_racing_leave_a_whole_version(three: Series) -> None:

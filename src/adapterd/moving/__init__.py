@@ -7,12 +7,14 @@ from adapterd.moving.acts import Moved, hold, promote, release, rollback
 from adapterd.moving.channel import Held, Why, move, operations, read
 from adapterd.moving.document import change, parse
 from adapterd.moving.errors import NewerDocumentError, RefusedError, RepoStalledError
+from adapterd.moving.history import Move
 from adapterd.moving.standings import ChannelStanding, standings
 from adapterd.moving.withdrawing import unyank, yank
 
 __all__ = [
     "ChannelStanding",
     "Held",
+    "Move",
     "Moved",
     "NewerDocumentError",
     "RefusedError",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from adapterd.core import naming
 from adapterd.core import publication as pub
-from adapterd.core.standing import Said, erased_numbers, held, with_hold, without_hold, yanked
+from adapterd.core.standing import Document, Said, erased_numbers, held, with_hold, without_hold, yanked
 from adapterd.moving import channel as channels
 from adapterd.moving import document, history
 from adapterd.moving.errors import RefusedError
@@ -154,7 +154,7 @@ def _move(
     return Moved(repo, channel, number, commit, was, held=is_held, done=False)
 
 
-def _before(repo: str, channel: str, moves: tuple[history.Move, ...], standing: document.Document) -> int:
+def _before(repo: str, channel: str, moves: tuple[history.Move, ...], standing: Document) -> int:
     to = history.before(moves, yanked(standing) | erased_numbers(standing))
     if to is None:
         now = f"v{moves[0].number}" if moves and moves[0].number else "its present version"

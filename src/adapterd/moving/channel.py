@@ -113,7 +113,8 @@ def move(
         held: what the channel holds, read just now; its branch is made where there is none.
         to: the version, by its commit on `versions`.
         why: for the message.
-        target: the version's tree, and `known` those of its files that were read already, by path.
+        target: the version's tree, where it was read already.
+        known: those of its files that were read already, by path.
 
     Raises:
         Conflict: the head moved meanwhile.
@@ -177,7 +178,7 @@ def _emptied(log: Sequence[RemoteCommit]) -> bool:
 
 
 def operations(target: Tree, there: Tree, readme: bytes, of_version: Callable[[str], bytes]) -> list[Operation]:
-    """Re-instate a version's tree, keep a person's files, splice the card; one request, but for each small file's bytes.
+    """Re-instate a version's tree, keep a person's files, splice the card. Each small file is read once.
 
     Args:
         target: the version's tree.

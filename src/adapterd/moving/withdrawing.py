@@ -23,14 +23,14 @@ def yank(hub: Hub, repo: str, number: int, said: Said) -> bool:
     demand(repo, number, refs, known[0])
     seen: dict[str, bool] = {}
     if holders := _holders(hub, repo, number, refs, seen):
-        raise _holding(repo, number, holders, f"{repo}@v{number} is not yanked")
+        raise _holding(repo, holders, f"{repo}@v{number} is not yanked")
     if number in yanked(known[0]):
         return False
     message = f"Yank v{number}\n\nBy {said.actor}. {said.reason}".strip()
     document.change(hub, repo, lambda d: with_yank(d, number, said), message, known, refs)
     # Whoever promotes reads the yanks before it moves, so a channel may have been moved in between.
     if holders := _holders(hub, repo, number, hub.refs(repo), seen):
-        raise _holding(repo, number, holders, f"{repo}@v{number} is yanked")
+        raise _holding(repo, holders, f"{repo}@v{number} is yanked")
     return True
 
 
@@ -64,7 +64,7 @@ def _holders(hub: Hub, repo: str, number: int, refs: Refs, seen: dict[str, bool]
     return found
 
 
-def _holding(repo: str, number: int, holders: list[str], what: str) -> RefusedError:
+def _holding(repo: str, holders: list[str], what: str) -> RefusedError:
     names = ", ".join(holders)
     said = f"channel {names} holds it" if len(holders) == 1 else f"channels {names} hold it"
     hint = f"first adapterd rollback {repo} --channel {holders[0]}"

@@ -69,7 +69,7 @@ class AddRegular:
 
 @dataclass(frozen=True, slots=True)
 class AddStored:
-    """Write at `path` a large file that the repo stores already, by sha256 and size in bytes; its bytes do not travel."""
+    """Write at `path` a large file that the repo stores already; `size` is in bytes, none of which travel."""
 
     path: str
     sha256: str
