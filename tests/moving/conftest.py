@@ -1,8 +1,6 @@
 """A real Hub, and a repo of each test's own."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -32,9 +30,3 @@ def three(hub: HubClient) -> Series:
     """A repo of this test's own with v1, v2 and v3; no channel was moved yet."""
     return Series(hub, 3, large=False)
 
-
-@pytest.fixture
-def shell(server: RunningHub, tmp_path: Path) -> dict[str, str]:
-    """The environment of a deployer's shell: a home without a configuration, a Hub, a token."""
-    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-    return {**kept, "HOME": str(tmp_path), "HF_ENDPOINT": server.endpoint, "HF_TOKEN": TOKEN}
