@@ -127,6 +127,7 @@ class Daemon:
         self._serve()
         self._calendar.start()
         self._set_calendar()
+        self._exports.look()
         for lane in self._lanes:
             lane.start()
         self.health.ready = True
@@ -175,6 +176,7 @@ class Daemon:
             self.reload()
 
     def _afresh(self) -> None:
+        self._exports.look()
         self._exports.afresh.set()
         self.wake()
 
@@ -275,7 +277,16 @@ class Daemon:
             "sync": sync,
             **self._tidying(),
         }
-        return {"status": status} | {name: audited(do) for name, do in changing.items()}
+        return {"status": status, "look": self._look} | {name: audited(do) for name, do in changing.items()}
+
+    def _look(self, request: Request) -> Mapping[str, Any]:
+        """See what somebody moved on the Hub; it changes nothing there."""
+        adapter = str(request.arguments.get("adapter", ""))
+        known = any(record.name == adapter for record in self._host.registry.adapters())
+        if known:
+            self._exports.look(adapter)
+            self._wakes["exports"].set()
+        return {"looks": known}
 
     def _tidying(self) -> dict[str, Callable[[Request], Mapping[str, Any]]]:
         def erase(request: Request) -> Mapping[str, Any]:

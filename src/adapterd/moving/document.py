@@ -7,8 +7,8 @@ from adapterd.core import publication as pub
 from adapterd.core.index import render
 from adapterd.core.reasons import reason
 from adapterd.core.standing import Document, Edit, fault
-from adapterd.moving.errors import RepoStalledError
-from adapterd.ports import AddBytes, Conflict, Delete, Hub, NotFound, Operation, Refs
+from adapterd.moving.errors import NewerDocumentError, RepoStalledError
+from adapterd.ports import AddRegular, Conflict, Delete, Hub, NotFound, Operation, Refs
 
 _STAY = (pub.CARD, ".gitattributes")
 
@@ -46,12 +46,15 @@ def parse(data: bytes, repo: str) -> Document:
     except (ValueError, RecursionError) as error:
         raise RepoStalledError(reason("newer_schema", f"{pub.STANDING_FILE} of {repo} cannot be read")) from error
     if wrong := fault(document):
-        raise RepoStalledError(reason("newer_schema", f"{pub.STANDING_FILE} of {repo} {wrong}"))
+        kind = NewerDocumentError if wrong.startswith("has schema") else RepoStalledError
+        raise kind(reason("newer_schema", f"{pub.STANDING_FILE} of {repo} {wrong}"))
     return document
 
 
-def change(hub: Hub, repo: str, edit: Edit, message: str, known: Read = NOTHING) -> tuple[Document, str, str]:
-    """Let the standing document say what `edit` makes of it.
+def change(
+    hub: Hub, repo: str, edit: Edit, message: str, known: Read = NOTHING, refs: Refs | None = None
+) -> tuple[Document, str, str]:
+    """Let the standing document say what `edit` makes of it. `refs` are those that were read just now, if any.
 
     The branch is made where there is none. An edit that changes nothing commits nothing, so that it may be asked for
     again after any failure.
@@ -61,22 +64,23 @@ def change(hub: Hub, repo: str, edit: Edit, message: str, known: Read = NOTHING)
     document cannot be believed.
     """
     for tries in range(1, TRIES + 1):
-        refs = hub.refs(repo)
-        before, head = read(hub, repo, refs, known)
+        seen = refs or hub.refs(repo)
+        before, head = read(hub, repo, seen, known)
         document = edit(before)
         if document == before:
             return before, head, ""
         try:
-            commit = _commit(hub, repo, refs, render(document), message)
+            commit = _commit(hub, repo, seen, render(document), message, fresh=not before)
         except Conflict:
             if tries == TRIES:
                 raise
+            refs = None
             continue
         return document, commit, commit
     raise AssertionError("the last try returns or raises")
 
 
-def _commit(hub: Hub, repo: str, refs: Refs, document: bytes, message: str) -> str:
+def _commit(hub: Hub, repo: str, refs: Refs, document: bytes, message: str, *, fresh: bool) -> str:
     head = refs.branches.get(pub.STANDING_BRANCH, "")
     if not head:
         if not (head := refs.branches.get("main", "")):
@@ -84,6 +88,7 @@ def _commit(hub: Hub, repo: str, refs: Refs, document: bytes, message: str) -> s
         head = hub.log(repo, head)[-1].id
         hub.create_branch(repo, pub.STANDING_BRANCH, head)
     # A version's files that lie here, since the branch began on a commit with some, would outlive their erasure.
-    stray = [path for path in sorted(hub.tree(repo, head)) if path not in (pub.STANDING_FILE, *_STAY)]
-    moves: list[Operation] = [AddBytes(pub.STANDING_FILE, document), *(Delete(path) for path in stray)]
+    there = hub.tree(repo, head) if fresh else {}
+    stray = [path for path in sorted(there) if path not in (pub.STANDING_FILE, *_STAY)]
+    moves: list[Operation] = [AddRegular(pub.STANDING_FILE, document), *(Delete(path) for path in stray)]
     return hub.commit(repo, pub.STANDING_BRANCH, head, moves, message)
