@@ -181,5 +181,5 @@ def published(hub: HubClient) -> Repo:
 @pytest.fixture
 def shell(server: RunningHub, tmp_path: Path) -> dict[str, str]:
     """The environment of a deployer's shell: a home without a configuration, a Hub, a token."""
-    kept = {name: os.environ[name] for name in ("PATH",) if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     return {**kept, "HOME": str(tmp_path), "HF_ENDPOINT": server.endpoint, "HF_TOKEN": TOKEN}

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from adapterd.cli.verbs import (
         auditing,
+        browsing,
         changing,
         comparing,
         configuring,
         deploying,
         fetching,
+        flagging,
         keeping,
         listing,
         moving,
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "auditing",
+    "browsing",
     "changing",
     "comparing",
     "configuring",
     "deploying",
     "fetching",
+    "flagging",
     "keeping",
     "listing",
     "moving",

@@ -137,10 +137,15 @@ def _judged(engine: rules.Engine, facts: Facts, has: Mapping[str, str]) -> Engin
     )
 
 
+def vllm_rank(rank: int) -> int:
+    """The smallest value of vLLM's ``--max-lora-rank`` that has room for this rank; its default is the least."""
+    return next((room for room in _RANKS if room >= max(rank, _DEFAULT_RANK)), rank)
+
+
 def _flags(engine: str, facts: Facts) -> tuple[str, ...]:
     """What the engine's command line needs to take this adapter."""
     if engine == "vllm":
-        room = next((rank for rank in _RANKS if rank >= facts.rank), facts.rank)
+        room = vllm_rank(facts.rank)
         return ("--enable-lora", *((f"--max-lora-rank {room}",) if room > _DEFAULT_RANK else ()))
     if engine == "sglang":
         targets = (f"--lora-target-modules {' '.join(facts.kinds)}",) if facts.kinds else ()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from adapterd.core.adapter import CONFIG
 from adapterd.core.channels import drift
 from adapterd.core.publication import MANIFEST, OWN_FILES
 from adapterd.deploy.exchange import exchange
@@ -21,12 +22,12 @@ from adapterd.deploy.faults import AlteredError, ForeignPlaceError, OccupiedErro
 from adapterd.deploy.resolving import Resolved
 from adapterd.ports import Denied, Hub, Transient
 
-_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTSUP)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTSUP)
 """How a file system says that nothing can be made there; /proc says that it is not found."""
 
-_OTHER = f"{MANIFEST} is that of another version"
-_FORCE = "choose another directory, or add --force to replace it"
-_FOREIGN = "choose another directory; --force does not help, since it replaces pulled versions alone"
+OTHER = f"{MANIFEST} is that of another version"
+FORCE = "choose another directory, or add --force to replace it"
+FOREIGN = "choose another directory; --force does not help, since it replaces pulled versions alone"
 
 Say = Callable[[str], None]
 Files = Mapping[str, tuple[str, int]]
@@ -49,26 +50,28 @@ def pull(hub: Hub, resolved: Resolved, target: Path, say: Say, *, force: bool = 
         VerificationError: a file is not what the manifest says.
     """
     name = f"{resolved.adapter}@{resolved.tag}"
-    occupied = _occupied(resolved, target)
+    occupied = occupied_by(name, target, target / MANIFEST)
     if occupied is not None:
         problem = difference(resolved, target)
         if not problem:
             say(f"{name} is already there; nothing to download")
             return target
         if not occupied:
-            raise ForeignPlaceError(f"{target} holds something else than {name}: {problem}", _FOREIGN)
-        if not force and problem == _OTHER:
-            raise OccupiedError(f"{target} holds another version than {name}: {problem}", _FORCE)
+            raise ForeignPlaceError(f"{target} holds something else than {name}: {problem}", FOREIGN)
+        if not force and problem == OTHER:
+            raise OccupiedError(f"{target} holds another version than {name}: {problem}", FORCE)
         if not force:
-            raise AlteredError(f"{name} in {target} was altered since it was pulled: {problem}", _FORCE)
-    with _aside(target, resolved.commit) as aside:
-        _fill(hub, resolved, aside, say)
+            raise AlteredError(f"{name} in {target} was altered since it was pulled: {problem}", FORCE)
+    with aside_at(target.with_name(f".{target.name}.adapterd-{resolved.commit[:12]}"), target) as aside:
+        fill(hub, resolved, resolved.files, aside, say)
+        write_durably(aside / MANIFEST, resolved.manifest)
+        sync_folder(aside)
         if occupied:
             exchange(aside, target)
             shutil.rmtree(aside)
         else:
             aside.rename(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     return target
 
 
@@ -76,7 +79,7 @@ def difference(resolved: Resolved, folder: Path) -> str:
     """How a directory differs from the version; empty where a loader would read exactly the version from it."""
     try:
         if (folder / MANIFEST).read_bytes() != resolved.manifest:
-            return _OTHER
+            return OTHER
     except FileNotFoundError:
         return f"there is no {MANIFEST}"
     return altered(folder, resolved.files)
@@ -90,43 +93,54 @@ def altered(folder: Path, files: Files) -> str:
     return next((problem for path in sorted(files) if (problem := _wrong(files, folder, path))), "")
 
 
-def _occupied(resolved: Resolved, target: Path) -> bool | None:
-    """None where the place is free; else whether a version of some adapter lies there, which may be replaced."""
+def occupied_by(name: str, target: Path, manifest: Path) -> bool | None:
+    """None where the place is free; else whether a version of some adapter lies there, which may be replaced.
+
+    Args:
+        name: of the version that shall lie there.
+        target: the place.
+        manifest: where the manifest of a version in that place would be.
+    """
     try:
         mode = target.lstat().st_mode
     except FileNotFoundError:
         return None
     except NotADirectoryError:
-        raise ForeignPlaceError(f"{target} cannot be: a file lies on the way to it", _FOREIGN) from None
+        raise ForeignPlaceError(f"{target} cannot be: a file lies on the way to it", FOREIGN) from None
     except PermissionError as error:
-        raise _denied(target, error) from error
+        raise denied(target, error) from error
     if not stat.S_ISDIR(mode):
         what = "a link" if stat.S_ISLNK(mode) else "no directory"
         hint = "name the directory itself, or a new one; --force does not help, since it replaces pulled versions alone"
-        raise ForeignPlaceError(f"{target} is {what}; {resolved.adapter}@{resolved.tag} was not pulled", hint)
+        raise ForeignPlaceError(f"{target} is {what}; {name} was not pulled", hint)
     try:
         if not any(target.iterdir()):
             return None  # a rename replaces an empty directory
     except PermissionError as error:
-        raise _denied(target, error) from error
-    return (target / MANIFEST).is_file()
+        raise denied(target, error) from error
+    return manifest.is_file()
 
 
-def _denied(target: Path, error: OSError) -> Denied:
+def denied(target: Path, error: OSError) -> Denied:
+    """What it means that a place cannot be written to."""
     return Denied(f"{target} cannot be written: {error.strerror}", "pull to a place where this user may write")
 
 
 @contextmanager
-def _aside(target: Path, commit: str) -> Iterator[Path]:
-    """A directory beside the target that no other pull works in, and that the next pull of the same version finds."""
-    aside = target.with_name(f".{target.name}.adapterd-{commit[:12]}")
+def aside_at(aside: Path, target: Path) -> Iterator[Path]:
+    """A directory that no other pull works in, and that the next pull of the same version finds.
+
+    Args:
+        aside: the directory, on the file system of the target.
+        target: what errors name.
+    """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        aside.parent.mkdir(parents=True, exist_ok=True)
         aside.mkdir(exist_ok=True)
     except OSError as error:
-        if error.errno not in _UNWRITABLE:
+        if error.errno not in UNWRITABLE:
             raise
-        raise _denied(target, error) from error
+        raise denied(target, error) from error
     descriptor = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if os.fstat(descriptor).st_uid != os.geteuid():
@@ -147,27 +161,34 @@ def _aside(target: Path, commit: str) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _fill(hub: Hub, resolved: Resolved, aside: Path, say: Say) -> None:
-    """Bring every file of the version into `aside`, verified and durable; nothing else stays there."""
-    _sweep(aside, lambda name: any(name == path or name.startswith(f"{path}.") for path in resolved.files))
-    total = len(resolved.files)
-    for count, (path, (_, size)) in enumerate(sorted(resolved.files.items()), 1):
+def fill(hub: Hub, resolved: Resolved, files: Files, aside: Path, say: Say) -> None:
+    """Bring these files of the version into `aside`, verified and durable; nothing else stays there.
+
+    The configuration comes last: without it, no loader takes what is half there for an adapter.
+    """
+    _sweep(aside, lambda name: any(name == path or name.startswith(f"{path}.") for path in files))
+    total = len(files)
+    for count, path in enumerate(sorted(files, key=lambda each: (each == CONFIG, each)), 1):
         place = aside / path
         place.parent.mkdir(parents=True, exist_ok=True)
-        if _wrong(resolved.files, aside, path):
-            say(f"{count}/{total} {path}, {size:,} bytes")
+        if _wrong(files, aside, path):
+            say(f"{count}/{total} {path}, {files[path][1]:,} bytes")
             hub.download(resolved.adapter, resolved.commit, path, str(place))
-            if problem := _wrong(resolved.files, aside, path):
+            if problem := _wrong(files, aside, path):
                 place.unlink()
                 text = f"{resolved.adapter}@{resolved.tag}: {problem}; nothing was put in place"
                 raise VerificationError(text, "pull again; if it stays so, tell the publisher of this repo")
-    _sweep(aside, resolved.files.__contains__)
-    with (aside / MANIFEST).open("xb") as file:
-        file.write(resolved.manifest)
+    _sweep(aside, files.__contains__)
+    for folder in (aside, *(path for path in aside.rglob("*") if path.is_dir())):
+        sync_folder(folder)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file that is on disk when this returns; its name is not until the folder is."""
+    with path.open("wb") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    for folder in (aside, *(path for path in aside.rglob("*") if path.is_dir())):
-        _sync_folder(folder)
 
 
 def _sweep(aside: Path, keeps: Callable[[str], bool]) -> None:
@@ -192,7 +213,8 @@ def _wrong(files: Files, folder: Path, path: str) -> str:
     return "" if found == digest else f"{path} has the sha256 {found[:12]}, its manifest says {digest[:12]}"
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -8,6 +8,7 @@ from adapterd.moving.channel import Held, Why, move, operations, read
 from adapterd.moving.document import change, parse
 from adapterd.moving.errors import NewerDocumentError, RefusedError, RepoStalledError
 from adapterd.moving.history import Move
+from adapterd.moving.listing import refresh
 from adapterd.moving.standings import ChannelStanding, standings
 from adapterd.moving.withdrawing import unyank, yank
 
@@ -27,6 +28,7 @@ __all__ = [
     "parse",
     "promote",
     "read",
+    "refresh",
     "release",
     "rollback",
     "standings",
