@@ -29,4 +29,3 @@ def hub(server: RunningHub) -> Iterator[HubClient]:
 def three(hub: HubClient) -> Series:
     """A repo of this test's own with v1, v2 and v3; no channel was moved yet."""
     return Series(hub, 3, large=False)
-

@@ -101,7 +101,7 @@ def test_what_cannot_be_done_has_its_code_and_a_hint(two: Series, arguments: lis
 def test_on_the_daemons_host_the_act_is_written_down_and_the_daemon_looks(
     two: Series, server: RunningHub, tmp_path: Path
 ) -> None:
-    """With its configuration at hand the audit log has the act, a refused one too, and the daemon is told the adapter."""
+    """With its configuration the audit log has the act, a refused one too, and the daemon is told which adapter."""
     for folder in ("state", "run", "train"):
         (tmp_path / folder).mkdir()
     (tmp_path / "token").write_text(TOKEN)

@@ -1,10 +1,14 @@
 """The daemon takes over what others did to channels by Hub alone, and never moves them back."""
 
+import json
 import time
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from adapterd import moving
+from adapterd.cli.app import app
 from adapterd.core import publication as pub
 from adapterd.core.standing import Said, held
 from adapterd.health import Health
@@ -13,7 +17,7 @@ from adapterd.ports import AddBytes, ChannelRecord
 from adapterd.steps import export
 from adapterd.steps.look import look
 from adapterd.steps.promote import due
-from helpers.hosts import World
+from helpers.hosts import TOKEN, World
 from publishing.conftest import stage
 from publishing.lines import drive
 
@@ -112,3 +116,32 @@ def test_the_lane_looks_when_it_is_asked_to(two: World, adapter: str) -> None:
     lane.look()
     lane.turn()
     assert channel(two, adapter).number == 2
+
+
+def test_the_index_for_deployers_shows_an_act_at_once(
+    world: World, adapter: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A rollback typed anywhere changes the part on the Hub, before the daemon looks; a broken part stops no act."""
+    world.extra["hub"] = f"{{endpoint: '{world.endpoint}', namespace: acme, index_repo: adapterd-index}}"
+    world.reopen()
+    for seed in (1, 2):
+        stage(world, adapter, seed)
+        drive(world)
+    export.export_to_hub(world.host, export.entries(world.registry, world.publisher))
+    path = f"adapters/{adapter.split('/')[1]}.json"
+
+    def there() -> tuple[object, object]:
+        part = json.loads(world.client.read("acme/adapterd-index", "main", path))
+        return part["channels"], list(part.get("holds", ()))
+
+    for name, value in {"HOME": str(tmp_path), "HF_ENDPOINT": world.endpoint, "HF_TOKEN": TOKEN}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    assert there() == ({"main": "v2"}, [])
+    done = CliRunner().invoke(app, ["rollback", adapter], catch_exceptions=False)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert there()[0] == {"main": "v1"}
+    assert "main" in there()[1]
+    head = world.client.refs("acme/adapterd-index").branches["main"]
+    world.client.commit("acme/adapterd-index", "main", head, [AddBytes(path, b"{")], "broken")
+    assert CliRunner().invoke(app, ["release", adapter], catch_exceptions=False).exit_code == 0

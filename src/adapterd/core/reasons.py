@@ -147,8 +147,8 @@ TABLE: tuple[Entry, ...] = (
     Entry("newer_schema", "publish", _S, "a newer adapterd wrote to this repo; upgrade this one"),
     Entry("erased", "publish", _S, "this content was erased on request and is never published again; `adapterd erase` its `@id:` too, to clear it away here"),
     Entry("card_refused", "publish", _S, "the Hub refuses the model card's metadata; correct the labels in adapterd.yaml"),
-    Entry("channel_drift", "channel", _S, "the channel's head is not what adapterd put there; see what changed on the Hub, then `adapterd retry ADAPTER`"),
-    Entry("channel_held", "channel", _W, "the channel is held; `adapterd release` lets it move again"),
+    Entry("channel_drift", "channel", _S, "the channel's head is not what adapterd put there; see `adapterd channels ADAPTER` and what changed on the Hub; `adapterd promote ADAPTER@vN --to CHANNEL` puts a whole version there, then `adapterd retry ADAPTER`"),
+    Entry("channel_held", "channel", _W, "the channel is held, as `adapterd channels ADAPTER` tells; `adapterd release ADAPTER --channel CHANNEL` lets it move again"),
     Entry(
         "superseded", "publish", _W, "a later version of the same run passed first; `checkpoints: all` publishes every one"
     ),

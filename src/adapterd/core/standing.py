@@ -135,11 +135,6 @@ def holds(document: Document) -> Mapping[str, Said]:
     return {str(entry["channel"]): _said(entry) for entry in _entries(document, _HOLDS) if entry.get("channel")}
 
 
-def hold_on(document: Document, channel: str) -> Said | None:
-    """Who holds a channel, why and since when; None where it moves by its rule."""
-    return next((_said(e) for e in _entries(document, _HOLDS) if e.get("channel") == channel), None)
-
-
 def with_hold(document: Document, channel: str, said: Said) -> dict[str, Any]:
     """Keep a channel where it is."""
     new = [] if channel in held(document) else [{"channel": channel, **asdict(said)}]

@@ -57,7 +57,8 @@ def promote(hub: Hub, repo: str, number: int, channel: str, said: Said) -> Moved
         standing = document.read(hub, repo, refs)[0]
         version = version_of(hub, repo, number, refs, standing)
         why = channels.Why(f"Promoted by {said.actor}.", "", said.actor, said.reason)
-        return _move(hub, repo, channel, refs, version, why, is_held=channel in held(standing))
+        there = channels.glance(hub, repo, channel, refs, version.tree)
+        return _move(hub, repo, there, version, why, is_held=channel in held(standing))
 
     return _insist(once)
 
@@ -94,10 +95,12 @@ def rollback(hub: Hub, repo: str, channel: str, number: int | None, said: Said) 
                 raise _OvertakenError(repo, channel, present, first[0])
             to = first[0][1]
         version = version_of(hub, repo, to, refs, known[0])
+        there = channels.glance(hub, repo, channel, refs, version.tree)
         if channel not in held(known[0]):
-            document.change(hub, repo, lambda d: with_hold(d, channel, said), _told("Hold", channel, said), known, refs)
+            message, start = _told("Hold", channel, said), (there.head, tuple(there.tree))
+            document.change(hub, repo, lambda d: with_hold(d, channel, said), message, known, refs, start)
         why = channels.Why(f"Rolled back by {said.actor}.", "", said.actor, said.reason)
-        return _move(hub, repo, channel, refs, version, why, is_held=True, was=present)
+        return _move(hub, repo, there, version, why, is_held=True, was=present)
 
     return _insist(once)
 
@@ -138,16 +141,14 @@ def names_of(refs: Refs) -> list[str]:
 def _move(
     hub: Hub,
     repo: str,
-    channel: str,
-    refs: Refs,
+    there: channels.Held,
     version: Version,
     why: channels.Why,
     *,
     is_held: bool,
     was: int | None = None,
 ) -> Moved:
-    there = channels.glance(hub, repo, channel, refs, version.tree)
-    number = version.committed.said.number
+    channel, number = there.channel, version.committed.said.number
     if channels.holds(there, version.tree):
         return Moved(repo, channel, number, there.head, None, held=is_held, done=True)
     commit = channels.move(hub, repo, there, version.committed, why, version.tree, {pub.MANIFEST: version.manifest})

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from adapterd.core.standing import Said, hold_on, yanked
+from adapterd.core.standing import Said, holds, yanked
 from adapterd.moving import document, history
 from adapterd.moving.acts import demand_channel, names_of
 from adapterd.moving.withdrawing import number_at
@@ -37,12 +37,12 @@ def standings(hub: Hub, repo: str, only: str | None = None) -> tuple[ChannelStan
     if only is not None:
         demand_channel(repo, only, refs)
     standing = document.read(hub, repo, refs)[0]
-    out = yanked(standing)
+    out, held = yanked(standing), holds(standing)
     found = []
     for name in [only] if only is not None else names_of(refs):
         head = refs.branches[name]
         moves = history.read(hub, repo, name, head)
         number = moves[0].number if moves else number_at(hub, repo, head)
         if moves or number is not None or name in ("main", only):
-            found.append(ChannelStanding(name, head, number, moves, hold_on(standing, name), yanked=number in out))
+            found.append(ChannelStanding(name, head, number, moves, held.get(name), yanked=number in out))
     return tuple(found)

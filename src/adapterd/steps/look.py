@@ -48,8 +48,8 @@ def _found(host: Host, hub: Hub, record: ChannelRecord, refs: Refs) -> ChannelRe
     try:
         there = moving.read(hub, repo, name, refs, known=bool(record.commit))
     except RepoStalledError as stalled:
-        if not record.commit and not ours:
-            return record  # a person's branch of another kind
+        if not record.commit:
+            return record  # a person's branch of another kind, or a channel that no rule has wanted elsewhere yet
         why = stalled.reason
         return replace(record, reason=why.code, message=why.message, hint=why.hint, stalled=True)
     highest = max(record.highest, there.highest)

@@ -15,8 +15,9 @@ from adapterd.audit import AuditLog, Entry
 from adapterd.cli import say
 from adapterd.cli.exits import Exit, UsageFaultError
 from adapterd.cli.verbs.settings import find, hub_of, reference_of
-from adapterd.config import load, places
+from adapterd.config import Config, load, places
 from adapterd.control import NoDaemonError, call
+from adapterd.core import index
 from adapterd.core.errors import AdapterdError
 from adapterd.core.standing import Said
 from adapterd.ports import Denied, Hub, NotFound
@@ -185,27 +186,24 @@ def _acting(
         try:
             yield hub, Said(_actor(hub), " ".join(why.split()), time.time())
             outcome = "done"
-            _tell_index(hub, given, _adapter_in(arguments))
         finally:
-            _tell_host(given, hub.endpoint, (do, arguments, why), outcome)
+            config = _config_of(given, hub.endpoint)
+            if config is not None:
+                _tell_host(config, (do, arguments, why), outcome)
+        adapter = _adapter_of(arguments)
+        name = config.hub.index_repo if config is not None and config.hub.index_repo else index.REPO
+        _show(hub, f"{adapter.partition('/')[0]}/{name}", adapter)
 
 
-def _adapter_in(arguments: Mapping[str, Any]) -> str:
-    return str(arguments.get("adapter") or arguments.get("reference")).partition("@")[0]
-
-
-def _tell_index(hub: Hub, given: Path | None, adapter: str) -> None:
-    """Let the namespace's index say it too, so that followers learn of it at once. The act itself stands."""
-    namespace, path = adapter.split("/", maxsplit=1)[0], find(given)
-    config = load(path) if path is not None else None
-    named = config.hub.index_repo if config is not None and config.hub.namespace == namespace else None
-    repo = f"{namespace}/{named}" if named else deploy.index_repo_of(namespace)
+def _show(hub: Hub, index_repo: str, adapter: str) -> None:
+    """Let the index for deployers show it at once, where there is one."""
     try:
-        moving.refresh(hub, repo, adapter)
+        moving.refresh(hub, index_repo, adapter)
     except NotFound:
-        pass  # nobody keeps an index there
+        pass  # nobody follows by an index there
     except AdapterdError as error:
-        say.complain(f"warning: {repo} does not say so yet: {error.message}", "nothing: its publisher writes it next")
+        hint = "nothing: it is shown when the daemon next looks"
+        say.complain(f"warning: {index_repo} does not show it yet: {error.message}", hint)
 
 
 def _actor(hub: Hub) -> str:
@@ -216,15 +214,22 @@ def _actor(hub: Hub) -> str:
         return getpass.getuser()
 
 
-def _tell_host(given: Path | None, endpoint: str, asked: tuple[str, Mapping[str, Any], str], outcome: str) -> None:
+def _config_of(given: Path | None, endpoint: str) -> Config | None:
+    """The configuration of a daemon of this Hub, where there is one here."""
+    path = find(given)
+    config = load(path) if path is not None else None
+    return config if config is not None and config.hub.endpoint.rstrip("/") == endpoint else None
+
+
+def _adapter_of(arguments: Mapping[str, Any]) -> str:
+    return str(arguments.get("adapter") or arguments.get("reference")).partition("@")[0]
+
+
+def _tell_host(config: Config, asked: tuple[str, Mapping[str, Any], str], outcome: str) -> None:
     """Write an act into the audit log of the daemon's host, and have the daemon look, where this is its host.
 
     The act itself stands on the Hub, so what cannot be done here is only said.
     """
-    path = find(given)
-    config = load(path) if path is not None else None
-    if config is None or config.hub.endpoint.rstrip("/") != endpoint:
-        return
     at = places(config, os.environ, Path.home())
     do, arguments, why = asked
     if at.audit.parent.is_dir():
@@ -232,9 +237,8 @@ def _tell_host(given: Path | None, endpoint: str, asked: tuple[str, Mapping[str,
             AuditLog(at.audit).append(Entry(time.time(), os.getuid(), getpass.getuser(), do, arguments, why, outcome))
         except AdapterdError as error:
             say.complain(f"warning: {error.message}", error.hint)
-    adapter = _adapter_in(arguments)
     try:
         with contextlib.suppress(NoDaemonError):
-            call(at.socket, "look", {"adapter": adapter}, why, _SHORT)
+            call(at.socket, "look", {"adapter": _adapter_of(arguments)}, why, _SHORT)
     except AdapterdError as error:
         say.complain(f"warning: the daemon was not told: {error.message}", "nothing: it looks at its next reconcile")
