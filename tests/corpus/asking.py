@@ -27,6 +27,8 @@ from corpus.workshop import Workshop
 
 ANSWERS = Path(__file__).parents[1] / "core" / "engine_answers"
 OTHERWISE = "otherwise: "
+_OF_HOST = "base_model_name_or_path"
+"""A path of the host that asks."""
 _LONGEST = 240
 
 
@@ -83,7 +85,7 @@ def _scaled(facts: Facts) -> dict[str, float]:
 def _recorded(facts: Facts) -> dict[str, Any]:
     """What the rules look at, as plain JSON."""
     return {
-        "config": {key: _sorted(value) for key, value in facts.config.items()},
+        "config": {key: _sorted(value) for key, value in facts.config.items() if key != _OF_HOST},
         "peft_type": facts.peft_type,
         "task": facts.task,
         "tensors": {tensor.name: list(tensor.shape) for tensor in facts.tensors},

@@ -23,8 +23,6 @@ _LINEAR = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 class _Dummy(ModuleType):
     """A module in which every name means something, and nothing."""
 
-    __path__: ClassVar[list[str]] = []
-
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - anything
         if name.startswith("__"):
             raise AttributeError(name)

@@ -41,9 +41,8 @@ def _probes(facts: Facts) -> list[str]:
     """Which texts, how much of them, and what no pass came through."""
     found, terms, measured = [], facts.terms, facts.measurements
     if terms.get("texts") == examples.digest(()):
-        found.append(
-            "The probes are public texts that come with adapterd: how good it is at its own task was not asked."
-        )
+        own = " but by the publisher's own checks" if any(name.startswith("gate.") for name in measured) else ""
+        found.append(f"The probes are public texts of adapterd's: how good it is at its own task was not asked{own}.")
     if isinstance(tokens := terms.get("tokens"), int):
         found.append(f"Of each probe text the first {tokens} tokens were used; longer inputs were not tried.")
     if idle := int(finite(measured, "modules_idle") or 0):

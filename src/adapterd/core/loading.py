@@ -63,7 +63,7 @@ def _base_lines(facts: Facts, name: str) -> list[str]:
     labels = facts.measurements.get("labels")
     if facts.config.task in _LABELLED and isinstance(labels, int) and not isinstance(labels, bool):
         options.append(f"num_labels={labels}")
-    imports = [auto]
+    imports = [auto, *(["AutoTokenizer"] if _has_tokenizer(facts) else [])]
     if quantised := keywords(facts.variant.quantization, str(facts.report.get("dtype") or "auto")):
         imports.append("BitsAndBytesConfig")
         said = ", ".join(
@@ -77,18 +77,20 @@ def _base_lines(facts: Facts, name: str) -> list[str]:
     return [*lines, f"{name} = {auto}.from_pretrained(", *(f"    {option}," for option in options), ")"]
 
 
+def _has_tokenizer(facts: Facts) -> bool:
+    """Whether a tokenizer was saved with the adapter."""
+    return any(name in facts.files for name in _TOKENIZER)
+
+
 def _tokenizer(facts: Facts, number: int) -> list[str]:
     """Python that loads the tokenizer that was saved with the adapter."""
-    if not any(name in facts.files for name in _TOKENIZER):
+    if not _has_tokenizer(facts):
         return []
     return [f'tokenizer = AutoTokenizer.from_pretrained("{facts.version.adapter}", revision="v{number}")']
 
 
 def _python(lines: list[str]) -> list[str]:
-    body = "\n".join(lines)
-    if "AutoTokenizer" in body:
-        body = body.replace("from transformers import ", "from transformers import AutoTokenizer, ", 1)
-    return ["```python", *body.split("\n"), "```", ""]
+    return ["```python", *lines, "```", ""]
 
 
 def _peft(facts: Facts, number: int) -> list[str]:
