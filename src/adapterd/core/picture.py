@@ -17,6 +17,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 128, 44, 40
 _LABELS = 14
 """Version numbers that fit below the axis."""
 _TICKS = 5
+_FINEST = 0.01
+"""The least step of the axis: a smaller difference is no news, and is not drawn as if it were."""
 _SAME_GROUND = 0.005
 """Losses of the bare base that are as close, in shares of them, were measured on the same probes in the same base."""
 _STYLE = (
@@ -49,7 +51,7 @@ def _drawn(adapter: str, points: Sequence[Losses]) -> str:
 
     def x(index: int) -> float:
         span = _WIDTH - _LEFT - _RIGHT
-        return _LEFT + (span / 2 if len(points) == 1 else 16 + (span - 32) * index / (len(points) - 1))
+        return _LEFT + 16 + (span - 32) * (1 if len(points) == 1 else index / (len(points) - 1))
 
     def y(loss: float) -> float:
         return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (high - loss) / (high - low)
@@ -92,7 +94,7 @@ def _drawn(adapter: str, points: Sequence[Losses]) -> str:
 
 def _named(last: Losses, at: float, y: Callable[[float], float]) -> Iterable[str]:
     """The names of the two lines, beside their ends and never on each other."""
-    lines = [("m", y(last.base), f"base {last.base:.3f}"), ("t", y(last.adapter), f"adapter {last.adapter:.3f}")]
+    lines = [("m", y(last.base), f"base {last.base:.4f}"), ("t", y(last.adapter), f"adapter {last.adapter:.4f}")]
     lines.sort(key=lambda line: line[1])
     (first, upper, _), (second, lower, _) = lines
     if (lacking := 16 - (lower - upper)) > 0:
@@ -115,7 +117,7 @@ def _runs(points: Sequence[Losses]) -> list[list[int]]:
 def _scale(values: Sequence[float]) -> tuple[float, float, list[tuple[float, str]]]:
     """Lowest and highest value of the axis, and its ticks with their words."""
     low, high = min(values), max(values)
-    raw = (high - low) / _TICKS or abs(high) / _TICKS or 1.0
+    raw = max((high - low) / _TICKS, _FINEST)
     unit = 10.0 ** math.floor(math.log10(raw))
     step = next(unit * size for size in (1, 2, 5, 10) if unit * size >= raw)
     first, last = math.floor(low / step), math.ceil(high / step)
