@@ -10,7 +10,6 @@ from adapterd.core import manifest as _manifest
 from adapterd.core.facts import BaseFacts, Facts, Losses, public, source
 from adapterd.core.manifest import SCHEMA, payload_paths
 from adapterd.core.markdown import code, plain, rows
-from adapterd.core.naming import is_hub_id
 from adapterd.core.picture import picture, words
 from adapterd.core.publication import MANIFEST, PICTURE, Trailers, with_trailers
 from adapterd.core.readme import BEGIN, END
@@ -38,6 +37,7 @@ _PIPELINES = {
     "TOKEN_CLS": "token-classification",
     "QUESTION_ANS": "question-answering",
 }
+_LOCAL = "a local model that is not on the Hub"
 _PROVEN = {
     "full": (
         "Every file here was loaded into its base model and probed before it was published; `adapterd.json` lists",
@@ -108,11 +108,11 @@ def block(facts: Facts, number: int) -> str:
 def _table(facts: Facts, number: int) -> list[tuple[str, ...]]:
     report = public(facts.report)
     share = f", {100 * facts.bytes / facts.base.bytes:.2f} % of its base" if facts.base.bytes else ""
-    base = code(facts.base.id) if facts.base.id else "a local model that is not on the Hub"
+    base = f"{code(facts.base.id)} at {code(facts.base.revision)}" if facts.base.id else _LOCAL
     pairs = [
         ("version", code(f"v{number}")),
         ("identity", code(facts.version.identity[:16])),
-        ("base model", f"{base} at {code(facts.base.revision)}"),
+        ("base model", base),
         ("adapter", plain(_kind(facts))),
         ("size", f"{size(facts.bytes)}{share}"),
         ("from", code(source(facts))),
@@ -199,5 +199,4 @@ def _links(facts: Facts, number: int) -> str:
 
 
 def _path(facts: Facts, kind: str, number: int) -> str:
-    name = facts.version.adapter if is_hub_id(facts.version.adapter) else ""
-    return f"/{name}/{kind}/v{number}"
+    return f"/{facts.version.adapter}/{kind}/v{number}"
