@@ -18,8 +18,8 @@ from adapterd.ports import AddRegular, AddStored, Delete, Hub, NotFound, Operati
 
 Tree = Mapping[str, RemoteFile]
 
-_LEFT = (pub.CARD, ".gitattributes")
-"""What a channel has its own of."""
+_LEFT = (pub.CARD, pub.PICTURE, ".gitattributes")
+"""What a channel has its own of; the picture its card shows from the version's commit."""
 
 
 @dataclass(frozen=True, slots=True)
