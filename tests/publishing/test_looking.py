@@ -130,7 +130,7 @@ def test_the_index_for_deployers_shows_an_act_at_once(
     export.export_to_hub(world.host, export.entries(world.registry, world.publisher))
     path = f"adapters/{adapter.split('/')[1]}.json"
 
-    def there() -> tuple[object, object]:
+    def there() -> tuple[dict[str, str], list[str]]:
         part = json.loads(world.client.read("acme/adapterd-index", "main", path))
         return part["channels"], list(part.get("holds", ()))
 
