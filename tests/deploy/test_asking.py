@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers.engines import BASE
-from helpers.talkers import TalkingEngine, talking
 from typer.testing import CliRunner
 
 from adapterd.cli.app import app
@@ -18,6 +16,8 @@ from adapterd.deploy.engines.asking import ask
 from adapterd.deploy.engines.contract import EngineRefusedError
 from adapterd.deploy.engines.wire import Wire
 from adapterd.ports import NotFound, Transient
+from helpers.engines import BASE
+from helpers.talkers import TalkingEngine, talking
 
 if TYPE_CHECKING:
     from deploy.conftest import Repo
