@@ -12,7 +12,16 @@ from pathlib import Path
 import figures
 
 HERE = Path(__file__).parent
-SCRIPTS = ("help_time", "hub_requests", "daemon_memory", "scan_cost", "validating", "time_to_tag", "pulling")
+SCRIPTS = (
+    "help_time",
+    "hub_requests",
+    "daemon_memory",
+    "scan_cost",
+    "validating",
+    "time_to_tag",
+    "pulling",
+    "following",
+)
 RESULTS = HERE / "results.md"
 HEAD = """# What was measured
 

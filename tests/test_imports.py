@@ -32,3 +32,11 @@ def test_core_loads_nothing_but_the_standard_library() -> None:
         for name in ("adapter", "card", "channels", "index", "naming", "publication", "reasons", "settling", "verdict")
     )
     assert {name for name in loaded(modules) - allowed if not name.startswith("_")} == set()
+
+
+def test_the_package_itself_loads_nothing() -> None:
+    """`import adapterd` costs no library; the names for Python come when they are used, without torch."""
+    alone = {"adapterd", "__main__", "sitecustomize"}
+    loads = {name for name in loaded("adapterd") - set(sys.stdlib_module_names) if not name.startswith("_")}
+    assert loads <= alone
+    assert loaded("adapterd.attaching").isdisjoint(HEAVY)

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 UNIT = ROOT / "systemd" / "adapterd@.service"
+FOLLOW = ROOT / "systemd" / "adapterd-follow.service"
 GPU = ROOT / "systemd" / "adapterd@.service.d" / "gpu.conf"
 TENTHS = 20  # the exposure that must not be exceeded: 2.0
 
@@ -23,14 +24,19 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(params=["cpu", "gpu"])
-def instance(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Lay out the unit, with and without the GPU drop-in, around a program that exists."""
+def lay_out(unit: Path, folder: Path) -> None:
+    """Write a unit around a program that exists."""
     program = shutil.which("true")
     assert program is not None
-    text, changed = re.subn(r"(?m)^ExecStart=\S+", f"ExecStart={program}", UNIT.read_text())
+    text, changed = re.subn(r"(?m)^ExecStart=\S+", f"ExecStart={program}", unit.read_text())
     assert changed == 1
-    (tmp_path / UNIT.name).write_text(text)
+    (folder / unit.name).write_text(text)
+
+
+@pytest.fixture(params=["cpu", "gpu"])
+def instance(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Lay out the daemon's unit, with and without the GPU drop-in."""
+    lay_out(UNIT, tmp_path)
     if request.param == "gpu":
         shutil.copytree(GPU.parent, tmp_path / GPU.parent.name)
     return tmp_path / "adapterd@alice.service"
@@ -79,7 +85,7 @@ def test_the_gpu_form_opens_the_gpus_alone(instance: Path) -> None:
 
 def test_every_setting_comes_with_its_reason() -> None:
     """No more than six settings in [Service] follow one another without a comment."""
-    for path in (UNIT, GPU):
+    for path in (UNIT, GPU, FOLLOW):
         service = path.read_text().partition("[Service]\n")[2].partition("\n[Install]")[0]
         paragraphs = [part for part in re.split(r"\n(?=#)|\n\n", service) if part.strip()]
         longest = max(sum(not line.startswith("#") for line in part.splitlines()) for part in paragraphs)
@@ -120,3 +126,28 @@ def test_no_directory_is_writable_but_its_own() -> None:
     """The unit opens no path for writing: roots and homes are only read."""
     names = dict(settings(UNIT)).keys() | dict(settings(GPU)).keys()
     assert not names & {"ReadWritePaths", "BindPaths", "ReadOnlyPaths", "TemporaryFileSystem"}
+
+
+def test_the_followers_unit_is_understood_and_shut(tmp_path: Path) -> None:
+    """The sidecar's unit is taken without a word, and rates below the same limit."""
+    lay_out(FOLLOW, tmp_path)
+    answer = analyze("verify", str(tmp_path / FOLLOW.name))
+    assert (answer.stderr, answer.returncode) == ("", 0)
+    answer = analyze("security", "--offline=true", f"--threshold={TENTHS}", str(tmp_path / FOLLOW.name))
+    assert answer.returncode == 0, answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Type", "notify"),
+        ("RestartPreventExitStatus", "78"),
+        ("TimeoutStartSec", "infinity"),  # the first turn may pull gigabytes
+        ("StateDirectoryMode", "0755"),  # engines read it as other users
+        ("UMask", "0022"),
+        ("LoadCredential", "hf_token:/etc/adapterd/follow.token"),
+    ],
+)
+def test_what_the_follower_relies_on_is_set(name: str, value: str) -> None:
+    """The settings that following assumes are there, once."""
+    assert [found for key, found in settings(FOLLOW) if key == name] == [value]

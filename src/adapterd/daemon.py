@@ -30,6 +30,7 @@ from adapterd.core.version import Stage
 from adapterd.draining import Draining
 from adapterd.health import Health
 from adapterd.lanes import Exports, Intake, Lane, Steps, coming, stamp
+from adapterd.mirroring import Mirror
 from adapterd.reconcile import LINE
 from adapterd.sdnotify import Notifier
 from adapterd.steps.again import stage_again
@@ -65,7 +66,7 @@ class Daemon:
             stale_after=4 * host.config.schedule.scan + 60,
             hub=self._pace,
         )
-        self._wakes = {name: Wake() for name in ("intake", "validate", "publish", "exports", "upkeep")}
+        self._wakes = {name: Wake() for name in ("intake", "validate", "publish", "exports", "mirror", "upkeep")}
         self._main = Wake()
         self._watcher = Watcher(self._wakes["intake"])
         self._calendar = Calendar()
@@ -73,12 +74,14 @@ class Daemon:
         self._validate = Steps(self.host, self.health, LINE[0], self._wakes["publish"])
         self._publish = Steps(self.host, self.health, LINE[1], self._wakes["exports"])
         self._exports = Exports(self.host, self.health)
+        self._mirror = Mirror(self.host, self.health)
         self._upkeep = Upkeep(self.host, self.health)
         turns = {
             "intake": self._take_in,
             "validate": self._validate.turn,
             "publish": self._publish.turn,
-            "exports": self._exports.turn,
+            "exports": self._export,
+            "mirror": self._mirror.turn,
             "upkeep": self._upkeep.turn,
         }
         rests = {"intake": lambda: self.intake.rest}
@@ -102,6 +105,13 @@ class Daemon:
         pause = self.intake.turn()
         if self.health.counters.get("version_staged", 0) != staged:
             self._wakes["validate"].set()
+        return pause
+
+    def _export(self) -> float:
+        moved = self.health.counters.get("channel_moved", 0)
+        pause = self._exports.turn()
+        if self.health.counters.get("channel_moved", 0) != moved:
+            self._wakes["mirror"].set()
         return pause
 
     def wake(self) -> None:
@@ -368,7 +378,7 @@ class Daemon:
         """Finish or give back what is in hand, within `STOP_SECONDS`."""
         self._notify.stopping()
         log.info("daemon_stopping")
-        for part in (self.intake, self._validate, self._publish, self._exports, self._upkeep):
+        for part in (self.intake, self._validate, self._publish, self._exports, self._mirror, self._upkeep):
             part.stopping.set()
         for lane in self._lanes:
             lane.stop()

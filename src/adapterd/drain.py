@@ -15,6 +15,7 @@ from adapterd.control import NoDaemonError, call
 from adapterd.health import Health
 from adapterd.lanes import Exports, Intake, Steps
 from adapterd.log import configure
+from adapterd.mirroring import Mirror
 from adapterd.ports import RegistryError
 from adapterd.reconcile import LINE
 from adapterd.registry import SqlReader, open_reader
@@ -101,10 +102,10 @@ def _sync_here(host: Host, asking: _Asking) -> Outcome:
     intake = Intake(lambda: host, health)
     intake.want(asking.wanted)
     steps = [Steps(lambda: host, health, arrow) for arrow in LINE]
-    exports = Exports(lambda: host, health)
+    exports, mirror = Exports(lambda: host, health), Mirror(lambda: host, health)
 
     def turn() -> float:
-        return min([intake.turn(), *(step.turn() for step in steps), exports.turn()])
+        return min([intake.turn(), *(step.turn() for step in steps), exports.turn(), mirror.turn()])
 
     return _wait(host, asking, turn)
 

@@ -187,6 +187,14 @@ def repo(hub: HubClient) -> Repo:
     return fresh(hub)
 
 
+@pytest.fixture
+def other(hub: HubClient) -> Repo:
+    """A second repo of this test's own, whose main holds v1."""
+    made = fresh(hub)
+    made.promote(made.publish())
+    return made
+
+
 @pytest.fixture(scope="session")
 def published(hub: HubClient) -> Repo:
     """A repo that tests only read: v1 and v2, of which main holds the first and candidate the second."""

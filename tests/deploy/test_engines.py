@@ -78,7 +78,7 @@ def test_a_folder_that_the_engine_does_not_see_is_said_so(engine: RecordedEngine
 
 @pytest.mark.parametrize("kind", ["vllm", "sglang"])
 def test_an_engine_that_takes_no_adapters_at_run_time_is_said_so(kind: str, order: Order) -> None:
-    """vLLM has no such address without its variable; SGLang says what is missing."""
+    """Of the two, vLLM has no such address without its variable; SGLang says what is missing."""
     with serving(kind, runtime=False) as engine, pytest.raises(EngineRefusedError) as raised:
         ServingEngine(engine.url).load(order)
     assert "enable-lora" in str(raised.value)

@@ -27,7 +27,9 @@ def main() -> int:
     parser.add_argument("--only", metavar="NAME", choices=sorted(TARGETS))
     parser.add_argument("--seed", type=int, default=0, help="of the blind fuzzer")
     parser.add_argument("--guided", metavar="NAME", choices=sorted(TARGETS), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    # What stands behind `--` is libFuzzer's; argparse takes the mark itself from some releases on, and not from others.
+    given = sys.argv[1:]
+    asked = parser.parse_args(given[: given.index("--")] if "--" in given else given)
     logging.disable()  # what libraries remark on nonsense
     if asked.guided:
         return _follow(asked.guided)
@@ -73,7 +75,7 @@ def _guide(name: str, seconds: float) -> tuple[int, str]:
         flags = [
             f"-max_total_time={seconds:.0f}",
             f"-max_len={MOST_BYTES}",
-            f"-dict={words}",
+            *([f"-dict={words}"] if TARGETS[name].words else []),
             f"-artifact_prefix={home}/",
         ]
         command = [sys.executable, "-m", "durability.fuzz", "--guided", name, "--", *flags, "-verbosity=0"]

@@ -107,7 +107,7 @@ class Sweeper:
         if asked:
             third = str(self._apart(lambda: lives.retry(place)))
         found = self._apart(lambda: lives.audit(place))
-        assert isinstance(found, dict), f"no audit of {case}; see {self.log}"
+        assert isinstance(found, dict), f"no audit of {case}:\n{self.log.read_text()[-3000:]}"
         said = [line for lines in found.values() for line in lines]
         if ended == "a traceback" or ended.startswith("stalled bug"):
             said.append("an error that nobody foresaw")

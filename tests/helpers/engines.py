@@ -5,8 +5,8 @@ The words and codes are those of their sources:
 - vLLM: `OpenAIServingModels` in `vllm/entrypoints/openai/models/serving.py` (commit 00153c8), the errors of
   `vllm/exceptions.py`, wrapped by the engine core as "Call to add_lora method failed: ..." (vLLM issue 30690). Without
   VLLM_ALLOW_RUNTIME_LORA_UPDATING the routes do not exist.
-- SGLang 0.5.23: `srt/entrypoints/http_server.py`, `srt/managers/tokenizer_control_mixin.py`, `srt/lora/lora_manager.py`,
-  `srt/lora/lora_registry.py`.
+- SGLang 0.5.23: `srt/entrypoints/http_server.py`, `srt/managers/tokenizer_control_mixin.py`,
+  `srt/lora/lora_manager.py`, `srt/lora/lora_registry.py`.
 """
 
 import json
@@ -56,10 +56,10 @@ class RecordedEngine:
         engine = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - the name is the library's
+            def do_GET(self) -> None:
                 self._say(*engine.answer("GET", self.path, self.headers.get("authorization"), {}))
 
-            def do_POST(self) -> None:  # noqa: N802 - the same
+            def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 self._say(*engine.answer("POST", self.path, self.headers.get("authorization"), body))
 

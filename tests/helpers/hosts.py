@@ -23,15 +23,30 @@ PLENTY = "budget: {requests: 1000000, commits: 100000}"
 """Part of the section `hub` for tests that publish more than a host on the real Hub may."""
 
 
-@dataclass
 class Clock:
-    """Seconds that pass only when a test says so."""
+    """Seconds that pass only when a test says so; set back, it goes on with `monotonic` where that was."""
 
-    now: float = 1_000_000.0
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        """Begin with this time on both clocks."""
+        self._now = self._elapsed = now
+
+    @property
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._now
+
+    @now.setter
+    def now(self, value: float) -> None:
+        self._elapsed += max(0.0, value - self._now)
+        self._now = value
 
     def __call__(self) -> float:
         """Give the time."""
-        return self.now
+        return self._now
+
+    def monotonic(self) -> float:
+        """Give the time on the clock that never jumps back."""
+        return self._elapsed
 
 
 @dataclass
@@ -132,7 +147,7 @@ class World:
             spool=Spool(self.tmp / "state" / "spool"),
             publisher=self.publisher,
             clock=self.clock,
-            monotonic=self.clock,
+            monotonic=self.clock.monotonic,
             user="trainer",
             index=self.tmp / "state" / "index.json",
             pace=self.pace,

@@ -7,6 +7,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from adapterd.hub.server import RunningHub
+from adapterd.hub.server.storage.patterns import goes_to_lfs, is_ignored
 
 BODIES = [
     b"",
@@ -106,3 +107,13 @@ def test_garbage_in_an_address_is_a_clients_error(http: httpx2.Client, repo: str
     assert answer.status_code < 500
     if answer.status_code == 404:
         assert "x-error-code" in answer.headers
+
+
+def test_a_pattern_that_never_ends_matches_nothing() -> None:
+    """A line with many stars would keep a thread of the Hub busy for ever; the lines around it count."""
+    endless = b"*a" * 30 + b"*Z"
+    attributes = endless + b" filter=lfs\n*.bin filter=lfs\n"
+    assert not goes_to_lfs(attributes, "a" * 200)
+    assert goes_to_lfs(attributes, "weights.bin")
+    assert not is_ignored(endless + b"\n*.log\n", "a" * 200)
+    assert is_ignored(endless + b"\n*.log\n", "train.log")

@@ -6,14 +6,15 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from adapterd.core.version import Stage
-from adapterd.ports import Intent, RegistryError, Transient
-from adapterd.registry import SqlRegistry, acquire, open_reader, open_registry, prepare
+from adapterd.ports import Intent, RegistryBusy, RegistryError, Transient
+from adapterd.registry import SqlRegistry, acquire, engine, open_reader, open_registry, prepare
 from adapterd.registry.migrate import main
 from adapterd.registry.schema import REVISIONS
 
@@ -288,3 +289,19 @@ def test_lock_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "registry.db.lock").mkdir()
     with pytest.raises(RegistryError, match="cannot be made"):
         acquire(tmp_path / "registry.db")
+
+
+def test_a_database_is_gathered_into_one_file(path: Path) -> None:
+    """What lies in its companion only, since closing it failed, goes into it before it is renamed."""
+    torn = path.with_name("torn.db")
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        conn.execute("PRAGMA journal_mode = WAL")
+        conn.execute("CREATE TABLE t AS SELECT 7 AS n")
+        for end in ("", "-wal"):
+            shutil.copyfile(f"{path}{end}", f"{torn}{end}")
+        with pytest.raises(RegistryBusy, match="locked"):
+            engine.gather(path)
+    engine.gather(torn)
+    assert [each.name for each in torn.parent.glob("torn.db*")] == ["torn.db"]
+    with closing(sqlite3.connect(torn)) as conn:
+        assert conn.execute("SELECT n FROM t").fetchall() == [(7,)]

@@ -213,3 +213,15 @@ def test_a_missing_token_is_said_at_the_start(site: Site, watch: Watch) -> None:
     assert "token_missing" in daemon.said()
     assert "hub.token_file" in site.run("status", "--config", str(site.config)).stdout
     assert daemon.stop() == 0
+
+
+def test_the_mirror_is_looked_at_without_being_asked_for(site: Site, watch: Watch) -> None:
+    """A lane of the daemon's own does it; what is wrong there is said with a hint, and holds nothing up."""
+    site.configure(mirror=f"'{site.tmp}/mnt'", schedule="{backoff: 10ms, backoff_max: 20ms}")
+    daemon = watch().ready()
+    until(lambda: f"the mirror is behind: {site.tmp}/mnt is not there" in daemon.said(), "the problem")
+    status = site.run("status", "--config", str(site.config))
+    assert "the mirror is behind" in status.stdout
+    (site.tmp / "mnt").mkdir()
+    until(lambda: "the mirror" not in site.run("status", "--config", str(site.config)).stdout, "no problem")
+    assert daemon.stop() == 0

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from adapterd.cli import deployers, operators, rest
+from adapterd.cli import deployers, followers, operators, rest
 
 app = typer.Typer(
     rich_markup_mode=None,  # importing rich doubles the time of --help
@@ -39,3 +39,4 @@ def adapterd(
 operators.add_to(app)
 rest.add_to(app)
 deployers.add_to(app)
+followers.add_to(app)

@@ -43,7 +43,12 @@ This page is generated from the types; change it there.
 
 def example() -> str:
     """Write a configuration with every key, commented, that loads as it is."""
-    return _HEAD + "\n" + "\n".join(_example_lines(Config, "", live=True)) + "\n"
+    return example_of(Config, _HEAD)
+
+
+def example_of(model: type[BaseModel], head: str) -> str:
+    """Write every key of a file, commented, below a head of comments."""
+    return head + "\n" + "\n".join(_example_lines(model, "", live=True)) + "\n"
 
 
 def _example_lines(model: type[BaseModel], indent: str, *, live: bool) -> Iterator[str]:
@@ -95,9 +100,13 @@ def _comment(field: FieldInfo, shape: Shape, indent: str) -> list[str]:
 
 def reference() -> str:
     """Write the reference page in Markdown."""
-    sections = [_table("Top level", "", Config, "")]
-    sections += [_table(f"`{path}`", text, model, path) for path, text, model in _sections(Config, "")]
-    return "\n".join([_INTRODUCTION, *sections])
+    return "\n".join([_INTRODUCTION, *tables_of(Config)])
+
+
+def tables_of(top: type[BaseModel]) -> list[str]:
+    """Write every section of a file as a table."""
+    sections = [_table("Top level", "", top, "")]
+    return sections + [_table(f"`{path}`", text, model, path) for path, text, model in _sections(top, "")]
 
 
 def _sections(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, type[BaseModel]]]:

@@ -254,6 +254,12 @@ class Config(Section):
     registry: Registry = Field(default=Registry(), description=Registry.__doc__)
     spool: Spool = Field(default=Spool(), description=Spool.__doc__)
     retention: Retention = Field(default=Retention(), description=Retention.__doc__)
+    mirror: AbsolutePath | None = Field(
+        default=None,
+        description="Folder, such as a mount, that gets a plain copy of what every channel holds, as"
+        " NAMESPACE/NAME/CHANNEL; none: no copy. It must exist; under systemd name it as ReadWritePaths.",
+        examples=["/mnt/adapters"],
+    )
     status: Status = Field(default=Status(), description=Status.__doc__)
     log: Log = Field(default=Log(), description=Log.__doc__)
     state_dir: AbsolutePath | None = Field(
@@ -275,6 +281,7 @@ class Config(Section):
         own = (
             (("registry", "path"), self.registry.path),
             (("spool", "path"), self.spool.path),
+            (("mirror",), self.mirror),
             (("state_dir",), self.state_dir),
             (("runtime_dir",), self.runtime_dir),
         )

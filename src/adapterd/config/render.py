@@ -3,6 +3,7 @@
 import json
 
 from adapterd.config.documents import example, json_schema, reference
+from adapterd.config.followpage import follow_example, follow_reference
 from adapterd.config.labelpage import labels_reference
 
 
@@ -10,6 +11,8 @@ def documents() -> dict[str, str]:
     """Give every generated file by its path in the repository."""
     return {
         "config.example.yaml": example(),
+        "docs/reference/follow.md": follow_reference(),
+        "follow.example.yaml": follow_example(),
         "docs/reference/config.md": reference(),
         "docs/reference/labels.md": labels_reference(),
         "src/adapterd/schemas/config.schema.json": json.dumps(json_schema(), indent=2) + "\n",

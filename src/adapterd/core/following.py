@@ -7,7 +7,8 @@ The order for a new version: pull it, load it under its own serving name on ever
 mean it, and unload the former one when requests to it have drained.
 """
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -127,7 +128,7 @@ class View:
     """
 
     followed: tuple[Followed, ...]
-    shelf: Set[str]
+    shelf: AbstractSet[str]
     engines: Mapping[str, Listing | None]
     aliases: Mapping[str, str]
     now: float

@@ -1,14 +1,43 @@
-"""The public index document that deployers read: adapters, their versions, their channels. Pure."""
+"""The public index that deployers read: adapters, their versions, their channels. Pure.
+
+In the index repo each adapter has a part, a file that its publisher writes. ``index.json`` there gathers all of them,
+so that one request tells of every adapter; it follows from the parts alone, whoever writes it.
+"""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from adapterd.core.naming import serving_name
-from adapterd.core.standing import erased_numbers, yanked
+from adapterd.core.naming import is_hub_id, serving_name, tag_number
+from adapterd.core.standing import Document, erased_numbers, holds, yanks
 from adapterd.core.version import AdapterVersion, Stage
 
 SCHEMA = 1
+REPO = "adapterd-index"
+"""The index repo's name in a namespace, where nobody says another."""
+GATHERED = "index.json"
+NEWEST = 10
+"""How many versions of an adapter ``index.json`` has beside those that channels hold and those that are yanked."""
+
+_FOLDER, _END = "adapters/", ".json"
+_PUBLISHED_ONCE = ("published", "engines", "waived")
+"""Keys of a version that a rebuilt registry no longer knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a registry knows of a published version beside its row.
+
+    Attributes:
+        waived: codes that a person set aside.
+        engines: the verdicts of its report, as the manifest has them.
+        published: when, in seconds since the epoch; None where that is not known.
+    """
+
+    waived: Sequence[str] = ()
+    engines: Mapping[str, Any] | None = None
+    published: float | None = None
 
 
 def adapter_entry(
@@ -17,42 +46,142 @@ def adapter_entry(
     base: str,
     versions: Iterable[AdapterVersion],
     channels: Mapping[str, int],
-    standing: Mapping[str, Any],
-    waived: Mapping[int, Sequence[str]] | None = None,
+    standing: Document,
+    told: Mapping[int, Told] | None = None,
 ) -> dict[str, Any]:
-    """One adapter's part: every published version by tag, every channel by name.
-
-    `waived` are the codes that a person set aside, by the registry's row.
-    """
-    aside = waived or {}
-    out, gone = yanked(standing), erased_numbers(standing)
+    """One adapter's part: every published version by tag, every channel by name; `told` is by the registry's row."""
     listed = sorted((v for v in versions if v.stage is Stage.PUBLISHED and v.number), key=lambda v: v.number or 0)
-    return {
+    known = told or {}
+    entry = {
         "schema": SCHEMA,
         "adapter": adapter,
         "publisher": publisher,
         "base": base,
-        "channels": {name: f"v{number}" for name, number in sorted(channels.items())},
-        "versions": {
-            v.tag: {
-                "commit": v.commit,
-                "identity": v.identity,
-                "run": v.run,
-                "step": v.step,
-                "final": v.final,
-                "yanked": v.number in out,
-                "erased": v.number in gone,
-                "serving_name": serving_name(adapter, v.number or 0, v.identity),
-                **({"waived": list(aside[v.id])} if aside.get(v.id) else {}),
-            }
-            for v in listed
-        },
+        "versions": {v.tag: _version(adapter, v, known.get(v.id, Told())) for v in listed},
     }
+    return with_standing(entry, channels, standing)
+
+
+def _version(adapter: str, version: AdapterVersion, told: Told) -> dict[str, Any]:
+    engines = {
+        name: {key: said[key] for key in ("takes", "effect", "versions", "flags") if key in said}
+        for name, said in (told.engines or {}).items()
+        if isinstance(said, Mapping)
+    }
+    return {
+        "commit": version.commit,
+        "identity": version.identity,
+        "run": version.run,
+        "step": version.step,
+        "final": version.final,
+        "serving_name": serving_name(adapter, version.number or 0, version.identity),
+        **({"waived": list(told.waived)} if told.waived else {}),
+        **({"engines": engines} if engines else {}),
+        **({"published": int(told.published)} if told.published else {}),
+    }
+
+
+def with_standing(entry: Mapping[str, Any], channels: Mapping[str, int], standing: Document) -> dict[str, Any]:
+    """The part with these channels, and with the yanks, holds and erasures of this standing document."""
+    out, gone = yanks(standing), erased_numbers(standing)
+    versions = {}
+    for tag, version in entry["versions"].items():
+        number = tag_number(tag) or 0
+        kept = {key: value for key, value in version.items() if key != "yank_reason"}
+        why = out[number].reason if number in out else ""
+        versions[tag] = {
+            **kept,
+            "yanked": number in out,
+            "erased": number in gone,
+            **({"yank_reason": why} if why else {}),
+        }
+    return {
+        **entry,
+        "channels": {name: f"v{number}" for name, number in sorted(channels.items())},
+        "holds": {name: {"reason": said.reason, "at": int(said.at)} for name, said in sorted(holds(standing).items())},
+        "versions": versions,
+    }
+
+
+def moves_of(entry: Mapping[str, Any]) -> object:
+    """What a person may have changed of a part on the Hub: channels, holds and yanks."""
+    out = {tag for tag, version in _objects(entry.get("versions")).items() if version.get("yanked") is True}
+    return entry.get("channels"), entry.get("holds", {}), out
+
+
+def keeping(entry: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
+    """The part with what the present one knows of the very same versions, and a rebuilt registry does not."""
+    before = present.get("versions")
+    versions = dict(entry["versions"])
+    for tag, version in versions.items():
+        was = before.get(tag) if isinstance(before, Mapping) else None
+        if isinstance(was, Mapping) and (was.get("commit"), was.get("identity")) == (
+            version["commit"],
+            version["identity"],
+        ):
+            versions[tag] = {**{key: was[key] for key in _PUBLISHED_ONCE if key in was}, **version}
+    return {**entry, "versions": versions}
 
 
 def document(entries: Sequence[Mapping[str, Any]], generation: int) -> bytes:
     """The whole index, beside the registry."""
     return render({"schema": SCHEMA, "generation": generation, "adapters": {str(e["adapter"]): e for e in entries}})
+
+
+def summary(part: Mapping[str, Any], blob: str) -> dict[str, Any]:
+    """What ``index.json`` has of a part: the versions that a follower may be sent to, and which file it is made from.
+
+    Its `part` is the git blob of that file, its `count` the number of all versions where some are left out.
+    """
+    versions, channels = _objects(part.get("versions")), part.get("channels")
+    short = {**part, "part": blob}
+    newest = sorted(versions, key=lambda tag: tag_number(tag) or 0)[-NEWEST:]
+    held = [tag for tag in channels.values() if isinstance(tag, str)] if isinstance(channels, Mapping) else []
+    chosen = {tag: v for tag, v in versions.items() if tag in newest or tag in held or v.get("yanked")}
+    return short | ({"versions": chosen, "count": len(versions)} if len(chosen) < len(versions) else {})
+
+
+def gathered(summaries: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """``index.json`` of an index repo, from the summaries of its parts by path.
+
+    A part that names another adapter than its path does, or none, is left out.
+    """
+    named = [(path, str(said.get("adapter")), said) for path, said in sorted(summaries.items())]
+    adapters = {name: said for path, name, said in named if is_hub_id(name) and path_of(name) == path}
+    return (json.dumps({"adapters": adapters, "schema": SCHEMA}, sort_keys=True, separators=(",", ":")) + "\n").encode()
+
+
+def summaries_of(data: bytes) -> dict[str, Mapping[str, Any]]:
+    """The summaries in ``index.json``, by the git blob of their part; empty where the bytes hold none."""
+    adapters = _read(data).get("adapters")
+    found = adapters.values() if isinstance(adapters, dict) else ()
+    return {entry["part"]: entry for entry in found if isinstance(entry, dict) and isinstance(entry.get("part"), str)}
+
+
+def part_of(data: bytes) -> Mapping[str, Any]:
+    """A part; an empty one where the bytes are none."""
+    return _read(data)
+
+
+def is_of(part: Mapping[str, Any], adapter: str) -> bool:
+    """Whether a part is one of this adapter's that can be changed here."""
+    named = str(part.get("adapter")).casefold() == adapter.casefold()
+    return named and part.get("schema") == SCHEMA and bool(_objects(part.get("versions")))
+
+
+def path_of(adapter: str) -> str:
+    """Where an adapter's part lies in the index repo."""
+    return f"{_FOLDER}{adapter.rpartition('/')[2]}{_END}"
+
+
+def is_part(path: str) -> bool:
+    """Whether a file of the index repo is a part."""
+    return path.startswith(_FOLDER) and path.endswith(_END) and path.count("/") == 1
+
+
+def names_in(paths: Collection[str]) -> list[str]:
+    """The names, without a namespace, of the adapters whose parts are among these files."""
+    return [path.removeprefix(_FOLDER).removesuffix(_END) for path in paths if is_part(path)]
 
 
 def render(value: Mapping[str, Any]) -> bytes:
@@ -70,6 +199,12 @@ def generation_of(data: bytes) -> int:
     """The registry's generation that a whole index shows; -1 where the bytes do not say."""
     found = _read(data).get("generation")
     return found if isinstance(found, int) else -1
+
+
+def _objects(value: object) -> dict[str, dict[str, Any]]:
+    """An object of objects; empty where it is none."""
+    fits = isinstance(value, dict) and all(isinstance(each, dict) for each in value.values())
+    return value if fits else {}  # type: ignore[return-value]  # just looked at
 
 
 def _read(data: bytes) -> Mapping[str, Any]:

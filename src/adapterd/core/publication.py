@@ -60,7 +60,7 @@ def trailers(message: str) -> Trailers | None:
     for line in last.split("\n"):
         key, colon, value = line.partition(": ")
         if colon and key in (_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON):
-            found[key] = value.strip()
+            found[key] = " ".join(value.split())
     number = tag_number(found.get(_VERSION, ""))
     identity = found.get(_IDENTITY, "").removeprefix(f"{IDENTITY_ALGORITHM}:")
     if number is None or not identity:

@@ -108,6 +108,12 @@ def yanked(document: Document) -> frozenset[int]:
     return frozenset(n for entry in _entries(document, _YANKS) if (n := _number(entry)) is not None)
 
 
+def yanks(document: Document) -> Mapping[int, Said]:
+    """Who withdrew which version, and why, by its number; the latest word counts."""
+    entries = _entries(document, _YANKS)
+    return {number: _said(entry) for entry in entries if (number := _number(entry)) is not None}
+
+
 def with_yank(document: Document, number: int, said: Said) -> dict[str, Any]:
     """Withdraw a version."""
     new = [] if number in yanked(document) else [{"number": number, **asdict(said)}]
@@ -122,6 +128,11 @@ def without_yank(document: Document, number: int) -> dict[str, Any]:
 def held(document: Document) -> frozenset[str]:
     """The channels that do not move by themselves."""
     return frozenset(str(entry["channel"]) for entry in _entries(document, _HOLDS) if entry.get("channel"))
+
+
+def holds(document: Document) -> Mapping[str, Said]:
+    """Who holds which channel, and why, by its name; the latest word counts."""
+    return {str(entry["channel"]): _said(entry) for entry in _entries(document, _HOLDS) if entry.get("channel")}
 
 
 def with_hold(document: Document, channel: str, said: Said) -> dict[str, Any]:

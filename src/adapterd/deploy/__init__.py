@@ -4,8 +4,10 @@ It knows the Hub only through its port.
 """
 
 from adapterd.deploy.bringing import Brought, bring
+from adapterd.deploy.catalogue import Catalogue, Entry, Listed, index_repo_of, read_catalogue, read_entry
 from adapterd.deploy.faults import ErasedError, NewerSchemaError, OccupiedError, VerificationError
 from adapterd.deploy.layout import Layout
+from adapterd.deploy.linking import point
 from adapterd.deploy.manifest import Manifest, parse_manifest
 from adapterd.deploy.pulling import altered, pull
 from adapterd.deploy.resolving import Resolved, resolve
@@ -14,9 +16,12 @@ from adapterd.deploy.verifying import Verified, verify
 
 __all__ = [
     "Brought",
+    "Catalogue",
+    "Entry",
     "ErasedError",
     "Held",
     "Layout",
+    "Listed",
     "Manifest",
     "NewerSchemaError",
     "OccupiedError",
@@ -26,8 +31,12 @@ __all__ = [
     "Verified",
     "altered",
     "bring",
+    "index_repo_of",
     "parse_manifest",
+    "point",
     "pull",
+    "read_catalogue",
+    "read_entry",
     "resolve",
     "verify",
 ]

@@ -22,7 +22,7 @@ from adapterd.core.errors import AdapterdError
 from adapterd.hub import basefiles, transfer
 from adapterd.hub import xet as xets
 from adapterd.hub.errors import redact, translate
-from adapterd.hub.http import Call, connect, during, hush, install, unreached
+from adapterd.hub.http import Call, connect, during, hush, install, unreached, visit
 from adapterd.hub.operations import as_operation
 from adapterd.pace import Pace
 from adapterd.ports import Conflict, Denied, NotFound, Operation, Refs, RemoteCommit, RemoteFile, Transient
@@ -64,7 +64,7 @@ class HubClient:
         self._cache_dir = cache_dir
         self._token = token
         self.pace = pace
-        install(xet=xet and ca_file is None and proxy is None)
+        self._prepare(xet=xet and ca_file is None and proxy is None)
         self._http = connect(proxy, ca_file)
         self._close = weakref.finalize(self, self._http.close)
         self._api = HfApi(
@@ -136,6 +136,12 @@ class HubClient:
         what = f"reading {path} of {repo}@{revision}"
         with self._call("read", repo, what):
             return transfer.read(self._file_url(repo, revision, path), self._headers(), what)
+
+    def read_changed(self, repo: str, revision: str, path: str, etag: str) -> tuple[bytes | None, str]:
+        """The bytes of one file, None where they are those of `etag` still; and its etag now. One request."""
+        what = f"reading {path} of {repo}@{revision}"
+        with self._call("read", repo, what):
+            return transfer.read_changed(self._file_url(repo, revision, path), self._headers(), etag, what)
 
     def download(self, repo: str, revision: str, path: str, target: str) -> str:
         """Write one file to `target`, and give its sha256; a part left by an earlier try of the same is resumed."""
@@ -264,6 +270,10 @@ class HubClient:
                 self._api.hf_hub_download(model, name, revision=folder.name, cache_dir=self._cache_dir)
             return str(folder), folder.name
 
+    def _prepare(self, *, xet: bool) -> None:
+        """Set what the library keeps once per process."""
+        install(xet=xet)
+
     @contextmanager
     def _call(self, action: str, repo: str, what: str, effect: str = "") -> Iterator[Call]:
         """One call of the port: at its pace, its requests under its deadline, its errors in the port's words.
@@ -307,6 +317,14 @@ class HubClient:
 
     def _file_url(self, repo: str, revision: str, path: str) -> str:
         return hf_hub_url(repo, path, revision=revision, endpoint=self.endpoint)
+
+
+class GuestClient(HubClient):
+    """The client in a process that is somebody else's, who uses the library too. It is for reading alone."""
+
+    def _prepare(self, *, xet: bool) -> None:  # noqa: ARG002 - reading never uses it
+        """Leave the library to its user."""
+        visit()
 
 
 def _account(

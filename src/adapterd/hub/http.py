@@ -148,6 +148,16 @@ def _stays(response: httpx2.Response) -> None:
 class Session(httpx2.Client):
     """What `huggingface_hub.get_session` returns. Its own connections serve only users of the library other than us."""
 
+    def __init__(
+        self,
+        *,
+        silence: float | None,
+        **options: Any,  # noqa: ANN401 - httpx2's own
+    ) -> None:
+        """Let others wait through at most so many seconds of silence; None leaves it to them."""
+        super().__init__(**options)
+        self._silence = silence
+
     def send(
         self,
         request: httpx2.Request,
@@ -158,7 +168,8 @@ class Session(httpx2.Client):
         """Hand the request to the call on whose behalf this thread works."""
         if (call := _CALL.get()) is not None:
             return call.send(request, stream=stream, **options)
-        _limit(request, STALL_SECONDS)
+        if self._silence is not None:
+            _limit(request, self._silence)
         return super().send(request, stream=stream, **options)
 
 
@@ -192,17 +203,31 @@ def install(*, xet: bool) -> None:
     constants.HF_HUB_DISABLE_IMPLICIT_TOKEN = True
     if not xet:
         constants.HF_HUB_DISABLE_XET = True
-    with _INSTALL:
-        session = get_session()
-        if isinstance(session, Session):
-            return
+    if _take_session(STALL_SECONDS):
         if constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
             disable_progress_bars()
         for name in ("huggingface_hub", "httpx2"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        hooks = session.event_hooks
-        set_client_factory(lambda: Session(event_hooks=hooks, follow_redirects=True, timeout=STALL_SECONDS))
+
+
+def visit() -> None:
+    """Set only what our own calls need, in a process that is somebody else's: what others send goes as it always did.
+
+    Enough to read and to download, which build their own headers and never use xet.
+    """
+    _take_session(None)
+
+
+def _take_session(silence: float | None) -> bool:
+    """Let every session of the library be ours; False where it was before."""
+    with _INSTALL:
+        session = get_session()
+        if isinstance(session, Session):
+            return False
+        hooks, timeout = session.event_hooks, session.timeout if silence is None else httpx2.Timeout(silence)
+        set_client_factory(lambda: Session(silence=silence, event_hooks=hooks, follow_redirects=True, timeout=timeout))
         get_session()
+        return True
 
 
 def hush() -> None:

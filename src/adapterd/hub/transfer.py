@@ -29,13 +29,31 @@ _PLAIN = {"accept-encoding": "identity"}
 
 def read(url: str, headers: Mapping[str, str], what: str) -> bytes:
     """The bytes at `url`, in one request."""
-    data = bytearray()
     with get_session().stream("GET", url, headers={**headers, **_PLAIN}) as response:
         _answered_by_a_hub(response, what)
-        for chunk in response.iter_bytes():
-            data += chunk
-            if len(data) > READ_LIMIT:
-                raise Denied(f"{what}: the file is larger than {READ_LIMIT} bytes", "download it instead")
+        return _whole(response, what)
+
+
+def read_changed(url: str, headers: Mapping[str, str], etag: str, what: str) -> tuple[bytes | None, str]:
+    """The bytes at `url` where they are not those that `etag` names, and the etag to ask with next time."""
+    asked = {**headers, **_PLAIN} | ({"if-none-match": etag} if etag else {})
+    with get_session().stream("GET", url, headers=asked) as response:
+        if etag and response.status_code == HTTPStatus.NOT_MODIFIED:
+            return None, etag
+        _answered_by_a_hub(response, what)
+        now = _etag(response)
+        # A store that a large file is sent on to, or a proxy, may pass over the condition.
+        if etag and _bare(now) == _bare(etag):
+            return None, etag
+        return _whole(response, what), now
+
+
+def _whole(response: httpx2.Response, what: str) -> bytes:
+    data = bytearray()
+    for chunk in response.iter_bytes():
+        data += chunk
+        if len(data) > READ_LIMIT:
+            raise Denied(f"{what}: the file is larger than {READ_LIMIT} bytes", "download it instead")
     if _other_bytes(response, data):
         raise Transient(f"{what}: other bytes arrived than its etag names", "nothing, it is read again")
     return bytes(data)
@@ -54,14 +72,23 @@ def _other_bytes(response: httpx2.Response, data: bytes | bytearray) -> bool:
     The Hub's etag is the blob's id in git or, of a large file, its sha256. What a store on another host says is of its
     own making, what has another form says nothing, and proxies that give a plain sha1 are known.
     """
-    chain = [*response.history, response]
-    home = [each.headers for each in chain if each.url.host == chain[0].url.host]
-    said = [each[name] for name in ("etag", "x-linked-etag") for each in home if name in each]
-    etag = said[-1].removeprefix("W/").strip('"') if said else ""
+    etag = _bare(_etag(response))
     if _SHA256.fullmatch(etag):
         return hashlib.sha256(data).hexdigest() != etag
     plain = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     return _SHA1.fullmatch(etag) is not None and etag not in (git_blob(bytes(data)), plain)
+
+
+def _etag(response: httpx2.Response) -> str:
+    """What the Hub itself says that the bytes are; empty where it says nothing."""
+    chain = [*response.history, response]
+    home = [each.headers for each in chain if each.url.host == chain[0].url.host]
+    said = [each[name] for name in ("etag", "x-linked-etag") for each in home if name in each]
+    return said[-1] if said else ""
+
+
+def _bare(etag: str) -> str:
+    return etag.removeprefix("W/").strip('"')
 
 
 def download(url: str, headers: Mapping[str, str], part: Path, target: Path, what: str) -> str:

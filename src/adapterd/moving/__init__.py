@@ -6,5 +6,6 @@ It knows no registry. Every effect is one commit under compare-and-swap, and fin
 from adapterd.moving.channel import Held, Why, move, operations, read
 from adapterd.moving.document import change, parse
 from adapterd.moving.errors import RepoStalledError
+from adapterd.moving.listing import refresh
 
-__all__ = ["Held", "RepoStalledError", "Why", "change", "move", "operations", "parse", "read"]
+__all__ = ["Held", "RepoStalledError", "Why", "change", "move", "operations", "parse", "read", "refresh"]

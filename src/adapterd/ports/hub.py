@@ -114,6 +114,14 @@ class Hub(Protocol):
         """The bytes of one file. NotFound where there is none."""
         ...
 
+    def read_changed(self, repo: str, revision: str, path: str, etag: str) -> tuple[bytes | None, str]:
+        """The bytes of one file, and the etag that names them; None for the bytes where `etag` names them still.
+
+        One request, which does not count against the Hub's API limit. An empty `etag` asks for the bytes in any case.
+        NotFound where there is no such file.
+        """
+        ...
+
     def download(self, repo: str, revision: str, path: str, target: str) -> str | None:
         """Write one file to the local path `target`, its bytes durably; an earlier try of the same is resumed.
 

@@ -96,10 +96,8 @@ def restore(copy: Path, path: Path, mark: str) -> Path | None:
 
 def install(fresh: Path, path: Path, mark: str) -> Path | None:
     """Let a database that is closed and whole be the registry; where the present one was put, as for `restore`."""
-    with explained(fresh), closing(_plain(fresh)) as conn:
-        conn.execute("PRAGMA journal_mode = DELETE")  # nothing of it lies in a companion any more
     fresh.chmod(0o600)
-    _durable(fresh)
+    engine.gather(fresh)
     kept = put_aside(path, mark)
     fresh.replace(path)
     _durable(path.parent)

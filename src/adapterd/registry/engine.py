@@ -6,9 +6,10 @@ polling. Readers see the last commit, take no lock that a writer waits for, and 
 """
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
@@ -112,6 +113,27 @@ def explained(path: Path) -> Iterator[None]:
         if known is None:
             raise
         raise known from error
+
+
+def gather(path: Path) -> None:
+    """Let a database that nobody has open be one file: what lies in its `-wal` goes into it, durably.
+
+    Closing says nothing where that fails, and a file renamed without its companion is a damaged one. RegistryError.
+    """
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+            done = conn.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    except sqlite3.Error as error:
+        if (known := explain(path, error)) is None:
+            raise
+        raise known from error
+    if not done:
+        raise RegistryBusy(f"the registry {path} is open in another program", "end that first")
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def unwritable(path: Path, error: OSError) -> RegistryError:

@@ -63,6 +63,7 @@ def prepare(path: str | Path) -> bool:
     try:
         _sweep(fresh)
         _migrate(fresh)
+        engine.gather(fresh)
         fresh.replace(path)
     except OSError as error:
         raise engine.unwritable(path, error) from error

@@ -7,6 +7,7 @@ deep one also reads every published manifest with its tree, the commits of `vers
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from adapterd.config import Config
 from adapterd.core import adapter as ad
@@ -151,11 +152,19 @@ def _indices(ground: Ground) -> Sequence[Finding]:
         rendered = index.render(part)
         if path not in there:
             found.append(Finding("index_differs", f"{repo}/{path}", "it is missing"))
-        elif there[path].blob != pub.git_blob(rendered) and not _anothers(ground, repo, path):
+        elif there[path].blob != pub.git_blob(rendered) and not _is_as_shown(ground, part, repo, path):
             found.append(Finding("index_differs", f"{repo}/{path}", "it says something else than the registry"))
     return found
 
 
-def _anothers(ground: Ground, repo: str, path: str) -> bool:
-    """Whether a file of the index repo is another publisher's."""
-    return index.publisher_of(ground.hub.read(repo, "main", path)) not in ("", ground.publisher)
+def _is_as_shown(ground: Ground, part: dict[str, Any], repo: str, path: str) -> bool:
+    """Whether a file of the index repo is another publisher's, or says what the adapter's own repo says meanwhile."""
+    data = ground.hub.read(repo, "main", path)
+    if index.publisher_of(data) not in ("", ground.publisher):
+        return True
+    present = index.part_of(data)
+    try:
+        wanted = export.as_shown(ground.registry, ground.hub, part, present, lambda: present)
+    except (NotFound, RepoStalledError):
+        return False
+    return index.render(wanted) == data

@@ -1,10 +1,16 @@
 """export: the index document follows the registry's generation. Level-triggered, beside the line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from adapterd.core import index
-from adapterd.ports import AdapterRecord, AddBytes, Conflict, NotFound, RegistryReader
+from adapterd.core import publication as pub
+from adapterd.core.version import AdapterVersion, Stage
+from adapterd.moving import RepoStalledError, listing
+from adapterd.ports import AdapterRecord, Conflict, Hub, NotFound, RegistryReader
 from adapterd.spool import replace_file
 from adapterd.steps.host import Host
 from adapterd.steps.waivers import WAIVED, codes_of
@@ -16,6 +22,7 @@ class Parts:
     def __init__(self) -> None:
         """Know nothing yet."""
         self._known: dict[AdapterRecord, tuple[int, dict[str, Any] | None]] = {}
+        self._told: dict[int, index.Told] = {}
 
     def __call__(self, registry: RegistryReader, publisher: str) -> list[dict[str, Any]]:
         """The parts of adapters that have a published version, by name."""
@@ -24,28 +31,37 @@ class Parts:
         self._known = {
             adapter: known[adapter]
             if adapter in known and known[adapter][0] == shown.get(adapter.name, 0)
-            else (shown.get(adapter.name, 0), _part(registry, publisher, adapter))
+            else (shown.get(adapter.name, 0), self._part(registry, publisher, adapter))
             for adapter in registry.adapters()
         }
         return [part for _, part in self._known.values() if part is not None]
+
+    def _part(self, registry: RegistryReader, publisher: str, adapter: AdapterRecord) -> dict[str, Any] | None:
+        """One adapter's part; None where nothing of it is published."""
+        versions = [v for v in registry.versions(adapter.name) if v.number and v.commit]
+        if not versions:
+            return None
+        channels = {c.channel: c.number for c in registry.channels(adapter.name) if c.number}
+        repo = registry.repo(adapter.name)
+        standing = repo.standing if repo else {}
+        noted = registry.noted(WAIVED, adapter.name)
+        told = {v.id: self._of(registry, v, waived=v.id in noted) for v in versions}
+        return index.adapter_entry(adapter.name, publisher, adapter.base, versions, channels, standing, told)
+
+    def _of(self, registry: RegistryReader, version: AdapterVersion, *, waived: bool) -> index.Told:
+        """What is known of a published version. Its report was written with it, and is asked for once."""
+        if version.id not in self._told:
+            at = [e.at for e in registry.events(version.id) if e.kind == Stage.PUBLISHED]
+            passed = [v.report for v in registry.validations(version.id) if v.verdict == "passed"]
+            engines = passed[-1].get("engines") if passed else None
+            self._told[version.id] = index.Told((), engines, at[-1] if at else None)
+        found = self._told[version.id]
+        return replace(found, waived=codes_of(registry, version)) if waived else found
 
 
 def entries(registry: RegistryReader, publisher: str) -> list[dict[str, Any]]:
     """Every adapter's part of the index, by name, read afresh."""
     return Parts()(registry, publisher)
-
-
-def _part(registry: RegistryReader, publisher: str, adapter: AdapterRecord) -> dict[str, Any] | None:
-    """One adapter's part; None where nothing of it is published."""
-    versions = registry.versions(adapter.name)
-    if not any(v.number and v.commit for v in versions):
-        return None
-    channels = {c.channel: c.number for c in registry.channels(adapter.name) if c.number}
-    repo = registry.repo(adapter.name)
-    standing = repo.standing if repo else {}
-    noted = registry.noted(WAIVED, adapter.name)
-    waived = {v.id: codes_of(registry, v) for v in versions if v.id in noted}
-    return index.adapter_entry(adapter.name, publisher, adapter.base, versions, channels, standing, waived)
 
 
 def written_generation(host: Host) -> int:
@@ -81,40 +97,75 @@ def _is_there(host: Host, data: bytes) -> bool:
 def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
     """Bring the index repo up to date, where one is configured: one file per adapter, written by its publisher.
 
-    Another publisher's files are left alone, and so is a file of ours that says the same already. Errors of the port
-    pass through. True where a commit was made.
+    Another publisher's files are left alone. Where a part on the Hub tells otherwise of channels, holds or yanks, a
+    person may have moved them meanwhile, so that the adapter's own repo is asked. Errors of the port pass through. True
+    where a commit was made.
     """
     if not (repo := repo_of(host)):
         return False
     hub = host.hub()
+    edit = partial(_wanted, host, parts)
     try:
-        refs = hub.refs(repo)
+        return listing.change(hub, repo, edit)
     except NotFound:
-        if not host.config.hub.create_repos:
+        if not host.config.hub.create_repos or _is_there_on(hub, repo):
             raise
         hub.create_repo(repo, private=host.config.hub.private)
-        refs = hub.refs(repo)
-    if not (head := refs.branches.get("main", "")):
-        raise NotFound(f"index repo {repo} has no branch main", "make the branch, or name another hub.index_repo")
-    there = hub.tree(repo, head)
-    operations = []
+        return listing.change(hub, repo, edit)
+    except Conflict:
+        return False  # other publishers were faster each time; the next round looks again
+
+
+def _is_there_on(hub: Hub, repo: str) -> bool:
+    try:
+        hub.refs(repo)
+    except NotFound:
+        return False
+    return True
+
+
+def _wanted(host: Host, parts: Sequence[dict[str, Any]], shown: listing.Shown) -> dict[str, dict[str, Any]]:
+    """The parts that are ours to write, each as it shall be."""
+    wanted = {}
     for part in parts:
         path = path_of(part)
-        data = index.render(part)
-        if path in there:
-            present = hub.read(repo, head, path)
-            if present == data or index.publisher_of(present) not in ("", host.publisher):
+        if path not in shown.tree or shown.tree[path].blob != pub.git_blob(index.render(part)):
+            present = shown.summaries.get(path) or {}
+            if present.get("publisher", "") not in ("", host.publisher):
                 continue
-        operations.append(AddBytes(path, data))
-    if not operations:
-        return False
-    try:
-        hub.commit(repo, "main", head, operations, f"index: {len(operations)} adapters")
-    except Conflict:
-        return False  # another publisher was faster; the next round looks again
-    return True
+            # Of a repo that is gone or in disorder nothing new is told; its own line says so.
+            with suppress(NotFound, RepoStalledError):
+                wanted[path] = as_shown(host.registry, host.hub(), part, present, partial(shown.part, path))
+    return wanted
+
+
+def as_shown(
+    registry: RegistryReader,
+    hub: Hub,
+    part: dict[str, Any],
+    present: Mapping[str, Any],
+    whole: Callable[[], Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Our part of an adapter, with what the Hub alone knows.
+
+    Args:
+        registry: whose channels are believed where their heads have not moved.
+        hub: to ask the adapter's own repo.
+        part: by the registry.
+        present: the part that the index repo has, or its summary.
+        whole: reads all of it.
+    """
+    if present and any("published" not in version for version in part["versions"].values()):
+        part = index.keeping(part, whole())
+    if not present or index.moves_of(present) == index.moves_of(part):
+        return part
+    adapter = part["adapter"]
+    heads = {c.channel: (c.commit, c.number) for c in registry.channels(adapter) if c.number and c.commit}
+    repo = registry.repo(adapter)
+    known = (repo.standing, repo.standing_head) if repo is not None else ({}, "")
+    return index.with_standing(part, *listing.truth(hub, adapter, heads, known))
 
 
 def path_of(part: Mapping[str, Any]) -> str:
     """Where an adapter's part lies in the index repo."""
-    return f"adapters/{str(part['adapter']).split('/')[-1]}.json"
+    return index.path_of(str(part["adapter"]))

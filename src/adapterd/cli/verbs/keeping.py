@@ -12,6 +12,7 @@ from adapterd.cli.verbs.progress import progress
 from adapterd.cli.verbs.settings import config_of, path_of, reader_of, reference_of
 from adapterd.compose import make_folder, rebuilding
 from adapterd.config import Config, load, places
+from adapterd.core import index
 from adapterd.core.errors import AdapterdError
 from adapterd.core.naming import is_hub_id
 from adapterd.ports import NotFound
@@ -88,8 +89,7 @@ def _of_hub(host: Host, config: Config, say: Say) -> set[str]:
         found |= set(hub.models(namespace))
         if config.hub.index_repo is not None:
             paths = hub.tree(f"{namespace}/{config.hub.index_repo}", "main")
-            names = [path.removeprefix("adapters/").removesuffix(".json") for path in paths if "adapters/" in path]
-            found |= {f"{namespace}/{name}" for name in names}
+            found |= {f"{namespace}/{name}" for name in index.names_in(paths)}
     except NotFound:
         pass
     except AdapterdError as error:

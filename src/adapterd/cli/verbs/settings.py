@@ -1,41 +1,32 @@
 """Where a verb's settings come from: the configuration file, the environment, and the Hub that they name."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapterd.cli.exits import UsageFaultError
-from adapterd.config import Config, ConfigError, Problem, find_token, load, places
+from adapterd.config import Config, ConfigError, Problem, load, places
 from adapterd.config.units import parse_duration
 from adapterd.core.naming import Reference, parse_reference
 from adapterd.ports import RegistryError
+from adapterd.reach import PUBLIC, candidates, find, hub_of
 
 if TYPE_CHECKING:
-    from adapterd.hub.client import HubClient
     from adapterd.registry import SqlReader
 
-PUBLIC = "https://huggingface.co"
-LONG = 24 * 3600.0
-"""Longest time in seconds for one call that a person waits for; a silent connection ends long before."""
-
-
-def candidates(environ: Mapping[str, str], home: Path) -> tuple[Path, ...]:
-    """Where a configuration is looked for when nobody names one.
-
-    Not in the working directory: an ``adapterd.yaml`` there is a run's labels.
-    """
-    own = environ.get("XDG_CONFIG_HOME", "")
-    base = Path(own) if own.startswith("/") else home / ".config"
-    return base / "adapterd" / "config.yaml", Path("/etc/adapterd/config.yaml")
-
-
-def find(given: Path | None) -> Path | None:
-    """The configuration file to use, as an absolute path; None where there is none."""
-    if given is not None:
-        return given.absolute()
-    return next((path for path in candidates(os.environ, Path.home()) if path.exists()), None)
+__all__ = [
+    "PUBLIC",
+    "Say",
+    "config_of",
+    "find",
+    "hub_of",
+    "path_of",
+    "reader_of",
+    "reference_of",
+    "seconds_of",
+]
 
 
 def path_of(given: Path | None) -> Path:
@@ -92,50 +83,6 @@ def _explained(error: RegistryError, config: Config, where: Path) -> RegistryErr
         " this shell has no $STATE_DIRECTORY"
     )
     return RegistryError(error.message, hint)
-
-
-@contextmanager
-def hub_of(given: Path | None, endpoint: str | None = None) -> Iterator["HubClient"]:
-    """The Hub of the configuration where there is one, else of the environment, as the Hub's own tools take it.
-
-    A deployer needs neither a configuration nor a token: without one, public repos can be read.
-    """
-    from adapterd.hub.client import HubClient  # noqa: PLC0415 - it costs a library
-
-    path = find(given)
-    config = load(path) if path is not None else None
-    named = endpoint or (os.environ.get("HF_ENDPOINT") if given is None else None)
-    address = (named or (config.hub.endpoint if config else PUBLIC)).rstrip("/")
-    if config is not None and address != config.hub.endpoint.rstrip("/"):
-        config = None  # its token, proxy and certificates are for its own Hub
-    hub = config.hub if config else None
-    plain = address == PUBLIC and (hub is None or hub.ca_file is None)
-    client = HubClient(
-        address,
-        _token(config),
-        xet=hub.xet if hub is not None and isinstance(hub.xet, bool) else plain,
-        ca_file=hub.ca_file if hub else None,
-        proxy=hub.proxy if hub else None,
-        deadline=LONG,
-    )
-    try:
-        yield client
-    except Exception:  # raised again; only an interrupt leaves the client open
-        client.close()
-        raise
-    # After Ctrl-C it stays open: the call that was interrupted may hold a lock that closing needs.
-    client.close()
-
-
-def _token(config: Config | None) -> str | None:
-    """The token; None where none is to be found in any place. A place that was named and has none is an error."""
-    config = config or Config.model_validate({"hub": {"namespace": "none"}, "roots": [{"path": "/nowhere"}]})
-    try:
-        return find_token(config, os.environ, Path.home()).value
-    except ConfigError as error:
-        if error.source == "hub":
-            return None
-        raise
 
 
 Say = Callable[[str], None]

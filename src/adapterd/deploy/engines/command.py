@@ -1,7 +1,7 @@
 """An engine that adapterd does not know: a command of the operator's own is told what to load and what to unload.
 
-It is started without a shell, as ``CMD... load`` or ``CMD... unload``, with the rest in variables (`docs/following.md`). What it
-said yes to is remembered on disk, and counts as loaded.
+It is started without a shell, as ``CMD... load`` or ``CMD... unload``, with the rest in variables
+(`docs/following.md`). What it said yes to is remembered on disk, and counts as loaded.
 """
 
 import os

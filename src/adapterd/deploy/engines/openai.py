@@ -10,6 +10,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from adapterd.core.likeness import Answer as Answered
+from adapterd.deploy.engines import asking
 from adapterd.deploy.engines.contract import EngineRefusedError, Order
 from adapterd.deploy.engines.wire import Answer, Wire
 from adapterd.ports import Transient
@@ -112,6 +114,10 @@ class ServingEngine:
         dialect = self._dialect()
         answer = self._wire().post(dialect.unload, {"lora_name": order.serving})
         self._demand(answer, dialect.gone, f"unload {order.serving}")
+
+    def ask(self, recorded: object, serving: str) -> Answered:
+        """Whose outputs it serves under a name, by the golden outputs of a manifest."""
+        return asking.ask(self._wire(), recorded, serving)
 
     def _wire(self) -> Wire:
         return Wire(self.key, self._api_key(), self._deadline)

@@ -20,6 +20,10 @@ DEFAULT_ATTRIBUTES = "".join(f"{name} {_LFS_LINE}\n" for name in (*_NAMES, "save
 """What every new repo begins with."""
 
 
+MOST_STARS = 3
+"""In one line. Each further one multiplies the ways to match a path in dulwich's expressions; ten never end."""
+
+
 def goes_to_lfs(attributes: bytes, path: str) -> bool:
     """Tell whether the repo's attributes send this path to LFS."""
     return match_path(_compiled(attributes), path.encode()).get(b"filter") == b"lfs"
@@ -37,13 +41,18 @@ def track(attributes: bytes, paths: list[str]) -> bytes:
 
 def is_ignored(ignore: bytes, path: str) -> bool:
     """Tell whether a ``.gitignore`` leaves this path out."""
-    return bool(IgnoreFilter(read_ignore_patterns(io.BytesIO(ignore))).is_ignored(path))
+    return bool(IgnoreFilter(read_ignore_patterns(_bearable(ignore))).is_ignored(path))
 
 
 @lru_cache(64)
 def _compiled(attributes: bytes) -> Sequence[tuple[Pattern, Mapping[bytes, AttributeValue]]]:
     """Make matchers of the attributes: the same few files are asked about again and again."""
-    return compile_gitattributes_patterns(parse_git_attributes(io.BytesIO(attributes)), ".gitattributes")
+    return compile_gitattributes_patterns(parse_git_attributes(_bearable(attributes)), ".gitattributes")
+
+
+def _bearable(lines: bytes) -> io.BytesIO:
+    """The lines without those that nobody could wait for; they match nothing."""
+    return io.BytesIO(b"\n".join(line for line in lines.split(b"\n") if line.count(b"*") <= MOST_STARS))
 
 
 def _as_pattern(path: str) -> str:
