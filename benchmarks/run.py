@@ -16,6 +16,7 @@ SCRIPTS = (
     "help_time",
     "hub_requests",
     "promoting",
+    "pulling",
     "following",
     "daemon_memory",
     "scan_cost",

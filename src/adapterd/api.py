@@ -5,14 +5,17 @@ is the one that the Hub's own tools find.
 """
 
 import os
+import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from adapterd import deploy, reach
 from adapterd.core.naming import parse_reference
+from adapterd.ports import Denied
 
-KEEP = 2
+KEEP = 1
 """Former versions that stay where a pull replaces one."""
 
 
@@ -52,7 +55,8 @@ def pull(
     """Download the version that a name means now, verify every byte, and put it in place in one step.
 
     Where it lies there already, nothing is downloaded. Whoever reads the directory meanwhile sees the old version, the
-    new one, or nothing, never a part. A version that was yanked is a `UserWarning`.
+    new one, or nothing, never a part. Where the Hub is away, what lies there whole is good: an exact version, or what a
+    channel meant when it was last asked for here. That is a `UserWarning`, and so is a version that was yanked.
 
     >>> import adapterd, tempfile
     >>> place = adapterd.pull("acme/sentiment-es@v1", tempfile.mkdtemp() + "/sentiment-es")
@@ -82,12 +86,12 @@ def pull(
         target = target.resolve()
     shelf = deploy.Shelf(target, deploy.Layout(layout))
     with reach.hub_of(endpoint=endpoint, guest=True) as hub:
-        found = deploy.resolve(hub, parse_reference(reference))
-        for warning in found.warnings:
-            warnings.warn(warning, UserWarning, stacklevel=2)
-        place = shelf.put(hub, found, _unsaid, force=force)
-    shelf.tidy(keep, but=[found.serving_name])
-    return place
+        brought = deploy.bring(hub, parse_reference(reference), shelf, _unsaid, now=time.time(), force=force)
+    for warning in brought.warnings:
+        warnings.warn(warning, UserWarning, stacklevel=2)
+    with suppress(Denied):  # what lies there whole is good, whoever may write there
+        shelf.tidy(keep, but=[brought.resolved.serving_name])
+    return brought.held.path
 
 
 def _unsaid(_: str) -> None:

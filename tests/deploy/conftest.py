@@ -17,7 +17,7 @@ from adapterd.core.adapter import parse_config
 from adapterd.core.examples import digest
 from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.hub.client import HubClient
-from adapterd.hub.server import Account, RunningHub, start
+from adapterd.hub.server import Account, FaultPlan, RunningHub, start
 from adapterd.ports import AddBytes, CopyFrom, ProbeResult
 
 TOKEN = "hf_" + "a" * 34
@@ -129,12 +129,30 @@ def facts_of(adapter: str, number: int, payload: Mapping[str, bytes], **changes:
     )
 
 
+_plan = FaultPlan()
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
     """The embedded Hub, with a writer `acme` and a reader `guest`."""
     accounts = [Account("acme", TOKEN), Account("guest", READER, "read")]
-    with start(tmp_path_factory.mktemp("hub"), accounts) as running:
+    with start(tmp_path_factory.mktemp("hub"), accounts, faults=_plan) as running:
         yield running
+
+
+@pytest.fixture
+def faults() -> Iterator[FaultPlan]:
+    """What strikes requests to the embedded Hub during this test."""
+    yield _plan
+    _plan.use([])
+
+
+@pytest.fixture(scope="session")
+def away() -> Iterator[HubClient]:
+    """A client of a Hub that cannot be reached."""
+    client = HubClient("http://127.0.0.1:9", TOKEN, xet=False, ca_file=None, proxy=None, deadline=20.0)
+    yield client
+    client.close()
 
 
 @pytest.fixture(scope="session")

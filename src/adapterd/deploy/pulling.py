@@ -63,9 +63,7 @@ def pull(hub: Hub, resolved: Resolved, target: Path, say: Say, *, force: bool = 
         if not force:
             raise AlteredError(f"{name} in {target} was altered since it was pulled: {problem}", FORCE)
     with aside_at(target.with_name(f".{target.name}.adapterd-{resolved.commit[:12]}"), target) as aside:
-        fill(hub, resolved, resolved.files, aside, say)
-        write_durably(aside / MANIFEST, resolved.manifest)
-        sync_folder(aside)
+        fill(hub, resolved, resolved.files, aside, say, resolved.manifest)
         if occupied:
             exchange(aside, target)
             shutil.rmtree(aside)
@@ -161,8 +159,8 @@ def aside_at(aside: Path, target: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def fill(hub: Hub, resolved: Resolved, files: Files, aside: Path, say: Say) -> None:
-    """Bring these files of the version into `aside`, verified and durable; nothing else stays there.
+def fill(hub: Hub, resolved: Resolved, files: Files, aside: Path, say: Say, manifest: bytes | None) -> None:
+    """Bring these files of the version into `aside`, and a manifest, verified and durable; nothing else stays there.
 
     The configuration comes last: without it, no loader takes what is half there for an adapter.
     """
@@ -171,24 +169,21 @@ def fill(hub: Hub, resolved: Resolved, files: Files, aside: Path, say: Say) -> N
     for count, path in enumerate(sorted(files, key=lambda each: (each == CONFIG, each)), 1):
         place = aside / path
         place.parent.mkdir(parents=True, exist_ok=True)
-        if _wrong(files, aside, path):
+        if not place.exists() or _wrong(files, aside, path):
             say(f"{count}/{total} {path}, {files[path][1]:,} bytes")
-            hub.download(resolved.adapter, resolved.commit, path, str(place))
-            if problem := _wrong(files, aside, path):
+            found = hub.download(resolved.adapter, resolved.commit, path, str(place))
+            if found != files[path][0] and (problem := _wrong(files, aside, path)):
                 place.unlink()
                 text = f"{resolved.adapter}@{resolved.tag}: {problem}; nothing was put in place"
                 raise VerificationError(text, "pull again; if it stays so, tell the publisher of this repo")
     _sweep(aside, files.__contains__)
+    if manifest is not None:
+        with (aside / MANIFEST).open("xb") as file:
+            file.write(manifest)
+            file.flush()
+            os.fsync(file.fileno())
     for folder in (aside, *(path for path in aside.rglob("*") if path.is_dir())):
         sync_folder(folder)
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a file that is on disk when this returns; its name is not until the folder is."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sweep(aside: Path, keeps: Callable[[str], bool]) -> None:

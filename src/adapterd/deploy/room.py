@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapterd.deploy.pulling import UNWRITABLE, denied, sync_folder, write_durably
+from adapterd.deploy.pulling import UNWRITABLE, denied, sync_folder
 
 SCHEMA = 1
-PART, GONE = "part-", "gone-"
-"""How folders begin that are being filled, and that are being removed."""
+PART, GONE, TEMPORARY = "part-", "gone-", "new-"
+"""How folders begin that are being filled, and that are being removed; and files and links before they are renamed."""
 
 _LOCK, _RECORD, _MANIFESTS = "lock", "record.json", "manifests"
 
@@ -61,11 +61,20 @@ class Room:
         return self.path / _MANIFESTS / f"{name}.json"
 
     def write(self, path: Path, data: bytes) -> None:
-        """Write a file of this room, whole or not at all."""
+        """Write a file of this room. The lock is held.
+
+        It need not be durable: what is lost with the power is asked of the Hub again.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        write_durably(part, data)
+        part = self.path / f"{TEMPORARY}{secrets.token_hex(8)}"
+        part.write_bytes(data)
         part.replace(path)
+
+    def link(self, path: Path, to: str) -> None:
+        """Let a link lead there, from one moment to the next. The lock is held."""
+        fresh = self.path / f"{TEMPORARY}{secrets.token_hex(8)}"
+        fresh.symlink_to(to)
+        fresh.replace(path)
         sync_folder(path.parent)
 
     def discard(self, folder: Path) -> None:
@@ -79,6 +88,8 @@ class Room:
 
     def sweep(self) -> None:
         """Remove what interrupted pulls and removals left, where nobody works in it. The lock is held."""
+        for file in self.path.glob(f"{TEMPORARY}*"):
+            file.unlink()
         for folder in sorted(self.path.glob(f"{GONE}*")):
             shutil.rmtree(folder, ignore_errors=True)
         for folder in sorted(self.path.glob(f"{PART}*")):

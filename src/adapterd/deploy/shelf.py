@@ -4,7 +4,6 @@ Whoever looks finds each version whole or not at all: what is being written lies
 system and comes in by one rename. Names that move are links, switched by one rename.
 """
 
-import secrets
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,7 +25,6 @@ from adapterd.deploy.pulling import (
     fill,
     occupied_by,
     sync_folder,
-    write_durably,
 )
 from adapterd.deploy.resolving import Resolved
 from adapterd.deploy.room import GONE, PART, Meant, Room
@@ -97,13 +95,10 @@ class Shelf:
             say(f"{resolved.adapter}@{resolved.tag} lay here before; nothing to download")
             return place
         with aside_at(self.room.path / f"{PART}{name}-{resolved.commit[:12]}", place) as aside:
-            fill(hub, resolved, files, aside, say)
-            if self.layout is not Layout.NIM:
-                write_durably(aside / MANIFEST, resolved.manifest)
-                sync_folder(aside)
+            fill(hub, resolved, files, aside, say, None if self.layout is Layout.NIM else resolved.manifest)
             with self.room.locked():
                 self._record(resolved)
-                self._switch(aside, place)
+                self._switch(self._named(aside, name), place)
         return place
 
     def there(self) -> Mapping[str, Held]:
@@ -177,10 +172,7 @@ class Shelf:
                 return
             if place.exists() and not place.is_symlink():
                 raise OccupiedError(f"{place} is no link", "remove it, or choose another name")
-            fresh = self.room.path / f"link-{secrets.token_hex(8)}"
-            fresh.symlink_to(serving_name)
-            fresh.replace(place)
-            sync_folder(self.directory)
+            self.room.link(place, serving_name)
 
     def remove(self, serving_name: str) -> None:
         """Take a version away; nothing happens where it does not lie here.
@@ -266,6 +258,13 @@ class Shelf:
             self._switch(former, self.directory)
         return True
 
+    def _named(self, aside: Path, name: str) -> Path:
+        """A whole version under its name, so that whatever lies there after a break is found. The lock is held."""
+        if self.layout is not Layout.PLAIN:
+            return aside
+        self.room.discard(self.room.path / name)
+        return aside.rename(self.room.path / name)
+
     def _switch(self, fresh: Path, place: Path) -> None:
         """Put a whole folder in its place; what lay there becomes a former version, or goes. The lock is held."""
         if place.is_dir() and any(place.iterdir()):
@@ -273,19 +272,19 @@ class Shelf:
             if self.layout is not Layout.PLAIN:
                 self.room.discard(fresh)
             else:
-                self._settle(fresh)
+                self._settle()
         else:
             fresh.rename(place)
         sync_folder(place.parent)
 
-    def _settle(self, *more: Path) -> None:
+    def _settle(self) -> None:
         """Give each former version of a ``plain`` directory the name that its manifest says. The lock is held.
 
         After a break in the middle of a switch the former one lies under the name of the new one.
         """
         if self.layout is not Layout.PLAIN:
             return
-        for folder in (*self._formers(), *more):
+        for folder in tuple(self._formers()):
             held = self.held(folder)
             if held is not None and held.serving_name == folder.name:
                 continue

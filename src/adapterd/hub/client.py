@@ -144,14 +144,14 @@ class HubClient:
         with self._call("read", repo, what):
             return transfer.read_changed(self._file_url(repo, revision, path), self._headers(), etag, what)
 
-    def download(self, repo: str, revision: str, path: str, target: str) -> None:
-        """Write one file to `target`; a part left by an earlier try of the same file is resumed."""
+    def download(self, repo: str, revision: str, path: str, target: str) -> str:
+        """Write one file to `target`, and give its sha256; a part left by an earlier try of the same is resumed."""
         what = f"downloading {path} of {repo}@{revision}"
         with self._call("download", repo, what):
             url = self._file_url(repo, revision, path)
             mark = hashlib.sha256(url.encode()).hexdigest()[:8]
             place = Path(target)
-            transfer.download(url, self._headers(), place.with_name(f"{place.name}.{mark}.part"), place, what)
+            return transfer.download(url, self._headers(), place.with_name(f"{place.name}.{mark}.part"), place, what)
 
     def create_repo(self, repo: str, *, private: bool) -> None:
         """Create an empty model repo.

@@ -11,6 +11,7 @@ import httpx2
 from huggingface_hub import get_session, hf_raise_for_status
 
 from adapterd.core.publication import git_blob
+from adapterd.hub.digesting import Digest
 from adapterd.ports import Denied, Transient
 
 NO_HUB = "check that hub.endpoint is a Hub, and what a proxy in between answers"
@@ -90,15 +91,21 @@ def _bare(etag: str) -> str:
     return etag.removeprefix("W/").strip('"')
 
 
-def download(url: str, headers: Mapping[str, str], part: Path, target: Path, what: str) -> None:
-    """Write what is at `url` to `target`, whole or not at all; `part` keeps what has arrived so far.
+def download(url: str, headers: Mapping[str, str], part: Path, target: Path, what: str) -> str:
+    """Write what is at `url` to `target`, whole or not at all, and give its sha256; `part` keeps what has arrived.
 
-    A broken connection is resumed as long as each try brings something.
+    The bytes are durable then; the name is the caller's to make so, once for all files of a folder. A broken connection
+    is resumed as long as each try brings something.
     """
     while True:
         have = _size(part)
         try:
-            total = _append(url, headers, part, have, what)
+            with Digest() as digest:
+                total = _append(url, headers, part, have, digest, what)
+                if total is None or _size(part) == total:
+                    with part.open("rb") as file:
+                        os.fsync(file.fileno())  # while the rest is hashed
+                found = digest.hexdigest()
         except httpx2.TransportError:
             if _size(part) <= have:
                 raise
@@ -108,13 +115,11 @@ def download(url: str, headers: Mapping[str, str], part: Path, target: Path, wha
         got = _size(part)
         part.unlink()
         raise Transient(f"{what}: {got} bytes arrived of {total}", "nothing, the next attempt starts over")
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
     part.replace(target)
-    _sync_folder(target.parent)
+    return found
 
 
-def _append(url: str, headers: Mapping[str, str], part: Path, have: int, what: str) -> int | None:
+def _append(url: str, headers: Mapping[str, str], part: Path, have: int, digest: Digest, what: str) -> int | None:
     """Fetch the rest after `have` bytes, or all of it, and return the whole's length where the server gives it."""
     ask = {**headers, **_PLAIN} | ({"range": f"bytes={have}-"} if have else {})
     with get_session().stream("GET", url, headers=ask) as response:
@@ -122,17 +127,22 @@ def _append(url: str, headers: Mapping[str, str], part: Path, have: int, what: s
             # Nothing after these bytes: all there, or those of something else.
             total = response.headers.get("content-range", "").rpartition("/")[2]
             if total == str(have):
+                digest.add_file(part, have)
                 return have
             part.unlink()
-            return _append(url, headers, part, 0, what)
+            return _append(url, headers, part, 0, digest, what)
         _answered_by_a_hub(response, what)
         resumed = _RANGE.fullmatch(response.headers.get("content-range", ""))
         start = int(resumed["start"]) if resumed and response.status_code == HTTPStatus.PARTIAL_CONTENT else 0
+        kept = min(start, have)
+        if kept:
+            digest.add_file(part, kept)
         with part.open("r+b" if have else "wb") as file:
-            file.truncate(min(start, have))
-            file.seek(min(start, have))
+            file.truncate(kept)
+            file.seek(kept)
             for chunk in response.iter_bytes():
                 file.write(chunk)
+                digest.add(chunk)
         if resumed:
             return int(resumed["total"])
         length = response.headers.get("content-length", "")
@@ -144,11 +154,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -143,8 +143,11 @@ class Hub(Protocol):
         """
         ...
 
-    def download(self, repo: str, revision: str, path: str, target: str) -> None:
-        """Write one file to the local path `target`, resumable through the client's cache."""
+    def download(self, repo: str, revision: str, path: str, target: str) -> str | None:
+        """Write one file to the local path `target`, its bytes durably; an earlier try of the same is resumed.
+
+        Gives the sha256 of what was written where it was computed on the way; None has the caller read the file.
+        """
         ...
 
     def create_repo(self, repo: str, *, private: bool) -> None:
