@@ -22,6 +22,7 @@ from adapterd.core import adapter as ad
 from adapterd.core import leaks, quota
 from adapterd.core.adapter import Entry
 from adapterd.core.retention import Lying
+from adapterd.ports import Transient
 from adapterd.roots import GONE, SettleError, entries_of, header_of, open_regular, read_small
 
 CHUNK = 1024 * 1024
@@ -379,8 +380,13 @@ class Spool:
             replace_file(self.folder(adapter, tree) / SIDECAR, (json.dumps(sidecar, sort_keys=True)).encode())
 
     def sidecars(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-        """Every snapshot that has a readable sidecar: adapter, tree, sidecar."""
-        for path in sorted(self.path.glob(f"*/*/*/{SIDECAR}")):
+        """Every snapshot that has a readable sidecar: adapter, tree, sidecar. Transient where none can be listed."""
+        try:
+            found = sorted(self.path.glob(f"*/*/*/{SIDECAR}"))
+        except OSError as error:
+            message = f"spool {self.path} cannot be read: {error.strerror or error}"
+            raise Transient(message, "look for disk errors in the kernel's log") from error
+        for path in found:
             with suppress(OSError, ValueError):
                 sidecar = json.loads(path.read_bytes())
                 if isinstance(sidecar, dict):
