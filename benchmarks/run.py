@@ -15,12 +15,13 @@ HERE = Path(__file__).parent
 SCRIPTS = (
     "help_time",
     "hub_requests",
+    "promoting",
+    "pulling",
+    "following",
     "daemon_memory",
     "scan_cost",
     "validating",
     "time_to_tag",
-    "pulling",
-    "following",
 )
 RESULTS = HERE / "results.md"
 HEAD = """# What was measured

@@ -32,6 +32,7 @@ from adapterd.health import Health
 from adapterd.lanes import Exports, Intake, Lane, Steps, coming, stamp
 from adapterd.mirroring import Mirror
 from adapterd.reconcile import LINE
+from adapterd.revalidating import Revalidation
 from adapterd.sdnotify import Notifier
 from adapterd.steps.again import stage_again
 from adapterd.steps.host import Host
@@ -71,7 +72,8 @@ class Daemon:
         self._watcher = Watcher(self._wakes["intake"])
         self._calendar = Calendar()
         self.intake = Intake(self.host, self.health, self._watcher)
-        self._validate = Steps(self.host, self.health, LINE[0], self._wakes["publish"])
+        self._again = Revalidation(self.health, self._wakes["exports"].set)
+        self._validate = Steps(self.host, self.health, LINE[0], self._wakes["publish"], self._again.turn)
         self._publish = Steps(self.host, self.health, LINE[1], self._wakes["exports"])
         self._exports = Exports(self.host, self.health)
         self._mirror = Mirror(self.host, self.health)
@@ -125,6 +127,7 @@ class Daemon:
         self._serve()
         self._calendar.start()
         self._set_calendar()
+        self._exports.look()
         for lane in self._lanes:
             lane.start()
         self.health.ready = True
@@ -140,8 +143,13 @@ class Daemon:
     def _set_calendar(self) -> None:
         schedule = self._host.config.schedule
         self._calendar.at(schedule.reconcile, self._afresh, "reconcile")
+        self._calendar.at(schedule.revalidate, self._revalidate, "revalidate")
         for chore in CHORES:
             self._calendar.at(getattr(schedule, TRIGGERS.get(chore, chore)), partial(self._ask_for_chore, chore), chore)
+
+    def _revalidate(self) -> None:
+        self._again.ask()
+        self._wakes["validate"].set()
 
     def _ask_for_chore(self, chore: str) -> None:
         self._upkeep.ask(chore)
@@ -168,6 +176,7 @@ class Daemon:
             self.reload()
 
     def _afresh(self) -> None:
+        self._exports.look()
         self._exports.afresh.set()
         self.wake()
 
@@ -253,8 +262,31 @@ class Daemon:
         def status(request: Request) -> Mapping[str, Any]:  # noqa: ARG001 - every handler takes the request
             return {"health": dict(self.health.document()), "scans_done": self.health.scans_done}
 
-        changing = {"retry": retry, "waive": waive, "adopt": adopt, "rebind": rebind, "sync": sync, **self._tidying()}
-        return {"status": status} | {name: audited(do) for name, do in changing.items()}
+        def revalidate(request: Request) -> Mapping[str, Any]:
+            self._reread()
+            versions = operate.to_validate_again(self._host, str(request.arguments.get("reference", "")))
+            self._again.ask_for(versions)
+            return {"asked": [version.label for version in versions]}
+
+        changing = {
+            "revalidate": revalidate,
+            "retry": retry,
+            "waive": waive,
+            "adopt": adopt,
+            "rebind": rebind,
+            "sync": sync,
+            **self._tidying(),
+        }
+        return {"status": status, "look": self._look} | {name: audited(do) for name, do in changing.items()}
+
+    def _look(self, request: Request) -> Mapping[str, Any]:
+        """See what somebody moved on the Hub; it changes nothing there."""
+        adapter = str(request.arguments.get("adapter", ""))
+        known = any(record.name == adapter for record in self._host.registry.adapters())
+        if known:
+            self._exports.look(adapter)
+            self._wakes["exports"].set()
+        return {"looks": known}
 
     def _tidying(self) -> dict[str, Callable[[Request], Mapping[str, Any]]]:
         def erase(request: Request) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from adapterd.steps import discover, export, promote, rescan, waiting
 from adapterd.steps.again import stage_again
 from adapterd.steps.host import Host
 from adapterd.steps.known import Known
+from adapterd.steps.look import REQUESTS, look
 from adapterd.steps.settle import Later, Rests, Settled, failed, settle
 from adapterd.wakeups import Wake, Watcher, is_network
 
@@ -188,8 +189,19 @@ def _say(directory: str, state: str, why: Reason) -> None:
 class Steps:
     """One arrow of the line."""
 
-    def __init__(self, host: Callable[[], Host], health: Health, arrow: Arrow, then: Wake | None = None) -> None:
-        """`then` is woken after each step, since the next lane may have work."""
+    def __init__(
+        self,
+        host: Callable[[], Host],
+        health: Health,
+        arrow: Arrow,
+        then: Wake | None = None,
+        spare: Callable[[Host], bool] = lambda _: False,
+    ) -> None:
+        """`then` is woken after each step, since the next lane may have work.
+
+        `spare` is done while no version is due, piece by piece, as long as it says that there is more.
+        """
+        self._spare = spare
         self._host = host
         self._health = health
         self._arrow = arrow
@@ -217,6 +229,8 @@ class Steps:
                 self._grouping,
             )
             if moved is None:
+                if self._spare(host):
+                    continue
                 break
             self._health.count(f"{self._arrow.name}_{moved.stage}")
             if self._then is not None:
@@ -248,13 +262,25 @@ class Exports:
         self._written: tuple[object, int] = (None, -1)
         self._rested: object = None
         self._waits: list[float] = []
+        self._told: frozenset[tuple[str, str, str, str]] = frozenset()
+        self._looks: dict[str, None] = {}
+        self._look_due = 0.0
+        self._lock = threading.Lock()
         self.afresh = threading.Event()
         self.afresh.set()
         self.stopping = threading.Event()
 
+    def look(self, *adapters: str) -> None:
+        """Have these repos looked at, since others may have moved their channels; without a name all of them."""
+        names = adapters or tuple(record.name for record in self._host().registry.adapters())
+        with self._lock:
+            self._looks.update(dict.fromkeys(names))
+            self._look_due = 0.0
+
     def turn(self) -> float:
-        """Move the channels that want another version, then bring the index up to date."""
+        """See what others moved, move the channels that want another version, then bring the index up to date."""
         host = self._host()
+        self._look(host)
         fresh = self.afresh.is_set()
         self.afresh.clear()
         before = self._standing(host)
@@ -266,9 +292,35 @@ class Exports:
             if fresh or host.registry.generation() != self._shown(host):
                 self._to_disk(host)
             self._waits = [c.due_at for c in host.registry.channels() if c.reason and not c.stalled]
+            self._waits += self._held_back(host)
             self._rested = before if before == self._standing(host) else None
         self._to_hub(host, fresh=fresh)
-        return max(SOONEST, min([host.config.schedule.scan, *(due - host.clock() for due in self._waits)]))
+        waits = [*self._waits, self._look_due] if self._looks else self._waits
+        return max(SOONEST, min([host.config.schedule.scan, *(due - host.clock() for due in waits)]))
+
+    def _look(self, host: Host) -> None:
+        """Look at the repos that wait for it, as far as the budget goes; the others stay."""
+        while host.clock() >= self._look_due and not self.stopping.is_set():
+            with self._lock:
+                adapter = next(iter(self._looks), "")
+            if not adapter:
+                return
+            if (pause := host.pace.pause("refs", adapter, REQUESTS)) is not None:
+                self._look_due = pause.until
+                return
+            with self._lock:
+                self._looks.pop(adapter, None)
+            try:
+                look(host, adapter)
+            except RegistryError:
+                raise
+            except Transient as error:
+                self.look(adapter)
+                self._look_due = waiting.after(error, 0, host.config.schedule, host.clock(), _random.random()).until
+                log.info("look_waits", adapter=adapter, message=error.message, hint=error.hint)
+                return
+            except AdapterdError as error:
+                log.warning("look_failed", adapter=adapter, message=error.message, hint=error.hint)
 
     def _standing(self, host: Host) -> object:
         """What channels and index document follow from: while it stays, so do they. None where there is no document."""
@@ -297,6 +349,23 @@ class Exports:
             else:
                 log.info("channel_waits", reason=done.reason, message=done.message, **said)
         return False
+
+    def _held_back(self, host: Host) -> list[float]:
+        """Say what channels do not take and why, each once; when any of it ends by itself."""
+        found = promote.held_back(host)
+        keys = {(r.adapter, r.channel, b.version.tag, b.reason.code): (r, b) for r, b in found}
+        for key in sorted(keys.keys() - self._told):
+            record, back = keys[key]
+            log.info(
+                "version_held_back",
+                adapter=record.adapter,
+                channel=record.channel,
+                number=back.version.number,
+                reason=back.reason.code,
+                message=back.reason.message,
+            )
+        self._told = frozenset(keys)
+        return [back.until for _, back in found if back.until is not None]
 
     def _to_disk(self, host: Host) -> None:
         try:

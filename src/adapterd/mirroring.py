@@ -57,7 +57,7 @@ class Mirror:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         said = (f"the mirror is behind: {problems[0].message}{more}", problems[0].hint)
         if self._health.problems.get(PROBLEM) != said:
-            log.warning(PROBLEM, message=said[0], hint=said[1])
+            log.warning("mirror_behind", message=said[0], hint=said[1])
         self._health.problems[PROBLEM] = said
         self._failures += 1
         schedule = host.config.schedule

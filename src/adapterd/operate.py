@@ -93,6 +93,27 @@ def _stands(version: AdapterVersion) -> bool:
     return version.stalled or version.stage is Stage.REJECTED or away
 
 
+def to_validate_again(host: Host, reference: str) -> list[AdapterVersion]:
+    """The published versions that a reference means: one, or without ``@`` all that channels of the adapter hold.
+
+    Raises UnknownVersionError.
+    """
+    try:
+        parsed = naming.parse_reference(reference)
+    except ValueError as error:
+        raise UnknownVersionError(str(error), "namespace/name, or namespace/name@v3") from error
+    held = {c.channel: c.number for c in host.registry.channels(parsed.adapter)}
+    numbers = {parsed.number} if parsed.number else set(held.values())
+    if "@" in reference and parsed.channel is not None:
+        numbers = {held.get(parsed.channel)}
+    found = [host.registry.find(parsed.adapter, number=number) for number in sorted(filter(None, numbers))]
+    versions = [version for version in found if version is not None and version.stage is Stage.PUBLISHED]
+    if not versions:
+        text = f"the registry knows no published version of {reference}"
+        raise UnknownVersionError(text, f"`adapterd list {parsed.adapter}` shows its versions")
+    return versions
+
+
 def retry(host: Host, reference: str, actor: str, why: str) -> list[str]:
     """Set stalled or rejected versions and stalled channels going again, under today's policy; their names.
 

@@ -15,29 +15,33 @@ _ADDED = "added_tokens.json"
 
 def engines_of(folder: Path, base: Path) -> tuple[engines.EngineVerdict, ...]:
     """The verdict of each engine on a directory; none where its headers cannot be read: then the worker says why."""
+    facts = facts_of(folder, base)
+    return () if facts is None else engines.judge(facts)
+
+
+def facts_of(folder: Path, base: Path) -> Facts | None:
+    """What the engines' rules look at; None where the headers cannot be read."""
     try:
         names = sorted(entry.name for entry in entries_of(folder) if ad.is_weights(entry.name))
         config = ad.parse_config(read_if_there(folder, ad.CONFIG, ad.MAX_CONFIG_BYTES) or b"")
         tensors = [tensor for name in names for tensor in header_of(folder, name)]
     except (SettleError, ad.BadConfigError, ad.BadWeightsError, OSError):
-        return ()
+        return None
     of_base = _fields(base)
     inner = of_base.get("text_config")
     of_text = {**of_base, **inner} if isinstance(inner, dict) else of_base
     architectures = of_base.get("architectures")
     vocabulary = _count(of_text, "vocab_size")
-    return engines.judge(
-        Facts(
-            config=config.fields,
-            peft_type=config.peft_type,
-            task=config.task,
-            tensors=tensors,
-            shards=len(names),
-            architectures=tuple(map(str, architectures)) if isinstance(architectures, list) else (),
-            layers=_count(of_text, "num_hidden_layers"),
-            vocabulary=vocabulary,
-            added_tokens=_added(folder, vocabulary),
-        )
+    return Facts(
+        config=config.fields,
+        peft_type=config.peft_type,
+        task=config.task,
+        tensors=tensors,
+        shards=len(names),
+        architectures=tuple(map(str, architectures)) if isinstance(architectures, list) else (),
+        layers=_count(of_text, "num_hidden_layers"),
+        vocabulary=vocabulary,
+        added_tokens=_added(folder, vocabulary),
     )
 
 

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -313,7 +313,10 @@ class Spool:
 
     def snapshot(self, adapter: str, tree: str) -> Snapshot:
         """Read a snapshot again, hashing every byte. SettleError `snapshot_damaged` where it is not that tree."""
-        payload = self.payload(adapter, tree)
+        return self.read(self.payload(adapter, tree), adapter, tree)
+
+    def read(self, payload: Path, adapter: str, tree: str) -> Snapshot:
+        """Read a payload wherever it lies, as `snapshot` does."""
         try:
             names = [str(p.relative_to(payload)) for p in sorted(payload.rglob("*")) if not p.is_dir()]
             files = {name: _hash(payload, name) for name in names}
@@ -325,6 +328,23 @@ class Spool:
             raise SettleError("snapshot_damaged", f"snapshot {adapter} {tree[:12]} has other bytes than were copied")
         identity = ad.identity_digest(config.fields, {path: digest for path, (digest, _) in files.items()})
         return Snapshot(payload, tree, identity, files, config, ())
+
+    @contextmanager
+    def aside(self, needs: int) -> Iterator[Path]:
+        """An empty folder on the spool's disk for so many bytes; it goes at the end, or at the next start.
+
+        SettleError `spool_full` where there is no room, `spool_unwritable` where none can be made.
+        """
+        folder = self.path / ".incoming" / secrets.token_hex(8)
+        with _writing(self.path):
+            folder.mkdir(mode=0o700, parents=True)
+            free = shutil.disk_usage(self.path).free
+        try:
+            if needs > free:
+                raise SettleError("spool_full", f"spool {self.path} has {free} bytes free; {needs} are needed")
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _is_away(self, error: Exception) -> bool:
         """Whether the disk says no, or all of the spool is gone with it: that says nothing about one snapshot."""

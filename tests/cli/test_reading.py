@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from adapterd.cli.app import app
 from adapterd.control import ControlServer
 from adapterd.core.reasons import reason
 from adapterd.core.version import Stage
-from adapterd.ports import NotFound, Observation
+from adapterd.ports import ChannelRecord, NotFound, Observation, RepoRecord, Validation
 from adapterd.registry import open_registry
 
 if TYPE_CHECKING:
@@ -97,6 +98,30 @@ def test_status_names_what_waits_and_what_was_rejected(observe: Callable[..., No
     assert [d["path"] for d in found["refused_directories"]] == ["bad"]
     assert [d["path"] for d in found["waiting_directories"]] == ["fresh"]
     assert [v["reason"] for v in found["rejected"]] == ["no_effect"]
+
+
+def test_status_and_show_say_what_channels_do_not_take_and_why(host: Path) -> None:
+    """A held channel with the version that it would take; one that failed again with the channel that holds it."""
+    said = {"holds": [{"channel": "main", "actor": "ada", "reason": "a fair", "at": 0.0}]}
+    with open_registry(host.parent / "state" / "registry.db", clock=lambda: 0.0) as registry:
+        registry.save_repo(RepoRecord("acme/support", standing_head="a" * 40, standing=said))
+    text = run("status")
+    assert "held back from channels:\nacme/support@main: channel_held\n  v1 would go to main, which is held\n" in text
+    assert "`adapterd release`" in text
+    (held,) = parsed("status")["held_back"]
+    assert (held["channel"], held["holds"], held["number"], held["until"]) == ("main", None, 1, None)
+    assert "not taken by channel main: channel_held: v1 would go to main" in run("show", "acme/support@v1")
+    with open_registry(host.parent / "state" / "registry.db", clock=lambda: 0.0) as registry:
+        version = registry.find("acme/support", number=1)
+        assert version is not None
+        report = {"verdict": "rejected", "reasons": [asdict(reason("non_finite", "NaN"))]}
+        registry.report(Validation(version.id, version.tree, "policy-2", "rejected", report, 0.0))
+        registry.save_channel(ChannelRecord("acme/support", "main", 1, "c" * 40, 1))
+    text = run("status")
+    assert "published, and does not pass any more:\nacme/support@v1, held by main: revalidation_failed" in text
+    assert "did not pass: non_finite" in text
+    (failing,) = parsed("status")["failing"]
+    assert (failing["label"], failing["channels"]) == ("acme/support@v1", ["main"])
 
 
 def test_status_says_when_what_waits_goes_on(host: Path) -> None:

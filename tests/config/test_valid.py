@@ -54,7 +54,9 @@ def test_everything_that_can_be_said() -> None:
     assert config.settle.quiet == 0.25
     assert config.settle.max_size == 1_500_000_000
     assert config.schedule.reconcile == "0 3 * * mon-fri"
-    assert list(config.channels) == ["main", "stable"]
+    assert list(config.channels) == ["main", "stable", "canary", "slow"]
+    assert [config.channels[name].direction for name in ("canary", "slow")] == ["higher", "lower"]
+    assert (config.channels["slow"].soak_in, config.channels["slow"].soak_for) == ("canary", 172_800.0)
     assert config.status.address == ("::1", 0)
 
 

@@ -77,12 +77,13 @@ def test_manifest_says_what_was_published() -> None:
     assert data == card.manifest(FACTS, 4)
     assert set(document) == {
         *("schema", "adapter", "publisher", "number", "identity", "files", "card", "base", "peft", "provenance"),
-        *("policy", "report", "serving_name"),
+        *("policy", "report", "serving_name", "picture"),
     }
     assert document["number"] == 4
     assert document["identity"] == {"algorithm": ad.IDENTITY_ALGORITHM, "digest": VERSION.identity}
     assert document["files"][ad.WEIGHTS] == {"sha256": "2" * 64, "size": 2048}
     assert document["card"]["sha256"] == ad.digest_of(BLOCK.encode())
+    assert document["picture"]["sha256"] == ad.digest_of(card.picture(FACTS, 4))
     assert document["peft"]["targets"] == ["k", "v"]
     assert document["provenance"]["checkpoint"] == "checkpoint-500"
     assert card.payload_paths(document) == [ad.CONFIG, ad.WEIGHTS]
@@ -189,7 +190,8 @@ def test_block_shows_what_a_deployer_asks() -> None:
         "1.2500 with the adapter, 2.5000 without",
         "the loss is \\| not lower &lt;b>",
         'PeftModel.from_pretrained(base, "acme/support", revision="v4")',
-        "The version before is `v3`.",
+        "The version before is [`v3`](/acme/support/tree/v3).",
+        "[adapterd.json](/acme/support/blob/v4/adapterd.json)",
     ):
         assert text in BLOCK
 

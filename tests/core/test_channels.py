@@ -48,8 +48,6 @@ VERSIONS = [
         (Rule.FINALS, 0, {"yanks": [{"number": 2}]}, 1),
         (Rule.FINALS, 0, {"yanks": [{"number": 1}, {"number": 2}]}, None),
         (Rule.FINALS, 0, {"erasures": [{"identity": "x", "number": 2}]}, 1),
-        (Rule.FINALS, 0, {"holds": [{"channel": "main"}]}, None),
-        (Rule.FINALS, 0, {"holds": [{"channel": "other"}]}, 2),
         (Rule.FINALS, 0, {"yanks": "nonsense", "holds": {"channel": "main"}}, 2),
         (Rule.CANDIDATES, 0, {}, 3),
         (Rule.CANDIDATES, 3, {}, None),
@@ -58,13 +56,13 @@ VERSIONS = [
 )
 def test_rules(rule: Rule, highest: int, standing: dict[str, Any], number: int | None) -> None:
     """An automatic rule takes what is newer than all it held, neither yanked nor erased, and of its kind."""
-    found = channels.wanted(rule, "main", VERSIONS, highest, standing, {3})
-    assert (found.number if found else None) == number
+    found = channels.suited(rule, VERSIONS, highest, standing, {3})
+    assert (found[0].number if found else None) == number
 
 
 def test_a_checkpoint_never_goes_where_finals_go() -> None:
     """A checkpoint is newer than the last final, and is still not promoted to `main`."""
-    assert channels.wanted(Rule.FINALS, "main", [version(9, final=False)], 0, {}, {9}) is None
+    assert channels.suited(Rule.FINALS, [version(9, final=False)], 0, {}, {9}) == ()
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from adapterd.core.errors import AdapterdError
 from adapterd.hub.client import HubClient
 from adapterd.hub.server import RunningHub
-from adapterd.ports import AddBytes, AddFile, Conflict, CopyFrom, Delete, Denied, Hub, NotFound, Operation
+from adapterd.ports import (
+    AddBytes,
+    AddFile,
+    AddRegular,
+    AddStored,
+    Conflict,
+    CopyFrom,
+    Delete,
+    Denied,
+    Hub,
+    NotFound,
+    Operation,
+)
 
 if TYPE_CHECKING:
     from hub_client.conftest import Connect
@@ -280,3 +293,38 @@ def test_lanes_share_one_client(client: HubClient, repo: str) -> None:
 
     with ThreadPoolExecutor(4) as lanes:
         assert list(lanes.map(lane, range(8))) == [str(number) for number in range(8)]
+
+
+def test_what_is_stored_already_is_committed_in_one_request(
+    client: HubClient, server: RunningHub, repo: str, tmp_path: Path
+) -> None:
+    """Small files travel in the commit, large ones are only named; the trees are alike, and the parent is compared."""
+    head = client.refs(repo).branches["main"]
+    client.create_branch(repo, "versions", head)
+    made = client.commit(repo, "versions", head, payload(tmp_path), "v1")
+    there = client.tree(repo, made)
+    small = {path: client.read(repo, made, path) for path, file in there.items() if file.sha256 is None}
+    moves: list[Operation] = [AddRegular(path, data) for path, data in small.items()]
+    moves += [AddStored(path, file.sha256, file.size) for path, file in there.items() if file.sha256]
+    server.requests.clear()
+    moved = client.commit(repo, "main", head, moves, "main is v1 now\n\nfor a reason")
+    assert asked(server) == [f"POST /api/models/{repo}/commit/main"]
+    assert server.requests.lfs_bytes() == 0
+    assert client.tree(repo, moved) == there
+    with pytest.raises(Conflict, match="412"):
+        client.commit(repo, "main", head, [AddRegular("a.json", b"2")], "late")
+    without = client.commit(repo, "main", moved, [AddRegular("a.json", b"1"), Delete("adapterd.json")], "less")
+    assert set(client.tree(repo, without)) == {*there, "a.json"} - {"adapterd.json"}
+    first, second, *_ = client.log(repo, "main")
+    assert (second.id, second.message) == (moved, "main is v1 now\n\nfor a reason")
+    assert first.at >= second.at > 1_600_000_000
+
+
+def test_a_large_file_that_is_not_stored_is_refused(client: HubClient, repo: str) -> None:
+    """A name for bytes that the repo lacks makes no commit; nor does one among files that have to be asked about."""
+    head = client.refs(repo).branches["main"]
+    with pytest.raises(AdapterdError):
+        client.commit(repo, "main", head, [AddStored("w.safetensors", "0" * 64, 10)], "nothing behind it")
+    with pytest.raises(TypeError, match="goes with AddRegular"):
+        client.commit(repo, "main", head, [AddStored("w.safetensors", "0" * 64, 10), AddBytes("a", b"")], "mixed")
+    assert client.refs(repo).branches["main"] == head

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from adapterd.core.publication import git_blob
 from adapterd.hub.transfer import READ_LIMIT
 from adapterd.ports import Denied, NotFound, Transient
 
@@ -178,3 +179,45 @@ def test_the_etag_of_another_host_says_nothing(faults: "FaultServer", connect: "
     body = b"jello"
     with pytest.raises(Transient, match="other bytes"):
         client.read("acme/x", "main", "README.md")
+
+
+def test_what_did_not_change_is_not_read_again(faults: "FaultServer", connect: "Connect") -> None:
+    """The etag is sent as it came; an answer 304 has no bytes, and need not name a commit."""
+    body = b"hello"
+    etag = f'"{git_blob(body)}"'
+    faults.script = lambda asked: (
+        faults.answer(304, b"")
+        if asked.headers.get("if-none-match") == etag
+        else faults.answer(200, body, {"ETag": etag})
+    )
+    client = connect(faults.endpoint)
+    assert client.read_changed("acme/x", "main", "index.json", "") == (body, etag)
+    assert client.read_changed("acme/x", "main", "index.json", etag) == (None, etag)
+    assert client.read_changed("acme/x", "main", "index.json", '"older"') == (body, etag)
+    assert len(faults.asked) == 3
+
+
+def test_a_proxy_that_passes_over_the_condition_is_seen_through(faults: "FaultServer", connect: "Connect") -> None:
+    """A whole answer with the same etag, be it a weak one, is no change; other bytes under it are a fault."""
+    etag = f'"{git_blob(b"hello")}"'
+    faults.always(body=b"hello", headers={"ETag": f"W/{etag}"})
+    client = connect(faults.endpoint)
+    assert client.read_changed("acme/x", "main", "index.json", etag) == (None, etag)
+    faults.always(body=b"jello", headers={"ETag": etag})
+    with pytest.raises(Transient, match="other bytes"):
+        client.read_changed("acme/x", "main", "index.json", '"older"')
+
+
+def test_a_condition_survives_the_hubs_redirects(faults: "FaultServer", connect: "Connect") -> None:
+    """The Hub sends a reader on to the commit's own address, and answers the condition there."""
+    etag = f'"{git_blob(b"hello")}"'
+    faults.script = lambda asked: (
+        faults.answer(307, b"", {"Location": "/api/resolve-cache/models/acme/x/0/index.json"})
+        if "resolve-cache" not in asked.path
+        else faults.answer(304, b"")
+        if asked.headers.get("if-none-match") == etag
+        else faults.answer(200, b"hello", {"ETag": etag})
+    )
+    client = connect(faults.endpoint)
+    assert client.read_changed("acme/x", "main", "index.json", "") == (b"hello", etag)
+    assert client.read_changed("acme/x", "main", "index.json", etag) == (None, etag)

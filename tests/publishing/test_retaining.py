@@ -134,7 +134,7 @@ def test_histories_and_reports_are_cut_and_what_is_published_needs_neither(world
     assert done.histories == 1
     assert retain.retain(world.host).histories == 0
     kinds = [event.kind for event in world.registry.events(one.id) if event.kind != "asked"]
-    assert kinds == ["staged", "validated", "planned", "published"]
+    assert kinds == ["staged", "validated", "planned", "published", "channel_entered"]
     (report,) = world.registry.validations(one.id)
     assert (report.verdict, report.report["cut"], report.tree) == ("passed", True, one.tree)
     assert export.entries(world.registry, world.publisher) == before

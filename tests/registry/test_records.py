@@ -104,6 +104,36 @@ def test_find_needs_enough_digits(registry: Registry, trainer: "Trainer") -> Non
     assert registry.find("acme/support", identity="abcdef012") is not None
 
 
+def test_histories_tell_which_channel_holds_a_version(registry: Registry, trainer: "Trainer") -> None:
+    """From when and until when, and what came then; saving the same again adds nothing."""
+    one, two = trainer.published(registry), trainer.published(registry)
+    for number in (1, 1, 2):
+        registry.save_channel(ChannelRecord("acme/support", "main", number, "c" * 40, number))
+    told = [
+        [(e.kind, dict(e.detail)) for e in registry.events(v.id) if e.kind.startswith("channel_")] for v in (one, two)
+    ]
+    left = ("channel_left", {"channel": "main", "to": 2})
+    assert told == [[("channel_entered", {"channel": "main"}), left], [("channel_entered", {"channel": "main"})]]
+
+
+@pytest.mark.parametrize(("verdict", "kind"), [("passed", "revalidation_passed"), ("rejected", "revalidation_failed")])
+def test_a_report_on_what_is_published_changes_nothing_but_the_history(
+    registry: Registry, trainer: "Trainer", verdict: str, kind: str
+) -> None:
+    """The version stays as it is; the index may look different; what is not published takes no such report."""
+    version, staged = trainer.published(registry), trainer.staged(registry)
+    before = registry.generation()
+    registry.report(trainer.report(version, verdict))
+    assert registry.version(version.id) == version
+    assert [row.verdict for row in registry.validations(version.id)] == ["passed", verdict]
+    assert registry.events(version.id)[-1].kind == kind
+    assert registry.generation() > before
+    with pytest.raises(ValueError, match="only what is published"):
+        registry.report(trainer.report(staged))
+    with pytest.raises(ValueError, match="another tree"):
+        registry.report(replace(trainer.report(version), tree="0" * 64))
+
+
 def test_versions(registry: Registry, trainer: "Trainer") -> None:
     """Versions are listed newest first, of one adapter, in one stage, so many."""
     published = trainer.published(registry)

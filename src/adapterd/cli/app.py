@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from adapterd.cli import deployers, followers, operators, rest
+from adapterd.cli import channels, deployers, followers, operators, rest
 
 app = typer.Typer(
     rich_markup_mode=None,  # importing rich doubles the time of --help
@@ -40,3 +40,4 @@ operators.add_to(app)
 rest.add_to(app)
 deployers.add_to(app)
 followers.add_to(app)
+channels.add_to(app)

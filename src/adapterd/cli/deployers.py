@@ -67,8 +67,35 @@ def verify(
     end(lazily.verifying.directory(config, what, endpoint, offline=offline, as_json=as_json))
 
 
+def flags(
+    adapters: Annotated[
+        list[str], typer.Argument(metavar="ADAPTER[@..]...", help="All that one server shall serve together.")
+    ],
+    engine: Annotated[str, typer.Option("--engine", metavar="ENGINE", help="vllm, sglang or lorax (TGI and LoRAX).")],
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir",
+            metavar="DIR",
+            help="Load them at its start from this folder, where each lies under its serving name.",
+        ),
+    ] = None,
+    at_once: Annotated[
+        int | None, typer.Option("--at-once", metavar="N", min=1, help="How many one batch may mix; else all.")
+    ] = None,
+    endpoint: EndpointOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what an engine's command line needs to serve several adapters together, or why it cannot."""
+    end(
+        lazily.flagging.flags(config, adapters, engine, endpoint, directory=directory, at_once=at_once, as_json=as_json)
+    )
+
+
 def add_to(app: typer.Typer) -> None:
     """Add these verbs."""
     app.command()(resolve)
     app.command()(pull)
     app.command()(verify)
+    app.command()(flags)

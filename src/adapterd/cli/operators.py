@@ -8,7 +8,7 @@ from typer.core import TyperCommand
 
 from adapterd.cli import lazily
 from adapterd.cli.exits import UsageFaultError
-from adapterd.cli.options import ConfigOption, JsonOption, WhyOption, YesOption, end
+from adapterd.cli.options import ConfigOption, EndpointOption, JsonOption, WhyOption, YesOption, end
 
 registry = typer.Typer(help="The durable record of every version.", no_args_is_help=True)
 
@@ -62,10 +62,23 @@ def list_(
     directories: Annotated[
         bool, typer.Option("--directories", help="List the adapter directories seen, and what became of each.")
     ] = False,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            "--hub",
+            metavar="NAMESPACE",
+            help="List the adapters of a namespace on the Hub, by its index repo: no registry is needed.",
+        ),
+    ] = None,
+    endpoint: EndpointOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List adapters, the versions of one, or directories seen."""
+    """List adapters, the versions of one, directories seen, or what a namespace on the Hub has."""
+    if namespace is not None:
+        if adapter or directories:
+            raise UsageFaultError("--hub lists a whole namespace", "for one of its adapters: adapterd show ADAPTER")
+        end(lazily.browsing.adapters(config, namespace, endpoint, as_json=as_json))
     if directories:
         end(lazily.listing.directories(config, as_json=as_json))
     end(lazily.listing.adapters(config, adapter, as_json=as_json))
@@ -78,10 +91,19 @@ def show(
             metavar="ADAPTER@..|PATH", help="A version, or any directory: what it is, and what becomes of it."
         ),
     ],
+    hub: Annotated[
+        bool,
+        typer.Option(
+            "--hub", help="As the Hub has it, also a whole ADAPTER; without a configuration this is so in any case."
+        ),
+    ] = False,
+    endpoint: EndpointOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell all about one version, or explain any directory."""
+    """Tell all about an adapter or one version of it, or explain any directory."""
+    if lazily.browsing.is_of_hub(config, what, asked=hub):
+        end(lazily.browsing.show(config, what, endpoint, as_json=as_json))
     end(lazily.showing.show(config, what, as_json=as_json))
 
 
@@ -105,6 +127,17 @@ def waive(
 ) -> None:
     """Publish a refused version all the same: set one reason aside."""
     end(lazily.changing.waive(config, code, version, why))
+
+
+def revalidate(
+    version: Annotated[str, typer.Argument(metavar="ADAPTER[@..]", help="A published version; or all in channels.")],
+    config: ConfigOption = None,
+) -> None:
+    """Validate a published version again, with today's libraries, base model and policy.
+
+    The daemon does it. The version stays what it is; one that fails is taken by no channel until it passes.
+    """
+    end(lazily.changing.revalidate(config, version))
 
 
 def adopt(
@@ -224,6 +257,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(show)
     app.command()(retry)
     app.command()(waive)
+    app.command()(revalidate)
     app.command()(adopt)
     app.command()(rebind)
     app.command()(audit)

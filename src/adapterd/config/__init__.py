@@ -1,5 +1,6 @@
 """The configuration: one YAML file, parsed once into frozen types, from which its documents are generated."""
 
+from adapterd.config.channels import Channel
 from adapterd.config.documents import example, json_schema, reference
 from adapterd.config.errors import ConfigError, LabelsError, Problem
 from adapterd.config.hub import Budget, Hub
@@ -9,7 +10,6 @@ from adapterd.config.layout import Places, places
 from adapterd.config.load import load, parse
 from adapterd.config.model import (
     BaseModelEntry,
-    Channel,
     Config,
     Log,
     Root,

@@ -19,6 +19,8 @@ _HEAD = """\
 # set it. Durations: 30s, 5m, 1h30m, 2d. Sizes: 500MB, 2GiB. Paths are absolute; a leading ~ is expanded.
 # Check the file with `adapterd config check`. No secret belongs in it.
 """
+_FURTHER = "stable"
+"""Name of the channel that shows the keys which the default ones leave out."""
 _INTRODUCTION = """\
 # Configuration reference
 
@@ -67,6 +69,9 @@ def _example_lines(model: type[BaseModel], indent: str, *, live: bool) -> Iterat
             default = field.get_default(call_default_factory=True, validated_data={})
             for key, value in default.items():
                 yield f"{indent}  #{key}: {_settings(value)}"
+            if shape.item is not None and shape.item.model is not None:
+                yield f"{indent}  #{_FURTHER}:"
+                yield from _example_lines(shape.item.model, f"{indent}    ", live=False)
         elif shape.model is not None:
             yield f"{indent}{name}:"
             yield from _example_lines(shape.model, f"{indent}  ", live=live)
@@ -161,8 +166,9 @@ def _default(field: FieldInfo, shape: Shape) -> str:
 
 
 def _settings(section: BaseModel) -> str:
-    """Write a small section on one line."""
-    values = (f"{name}: {describe.show(getattr(section, name))}" for name in type(section).model_fields)
+    """Write a small section on one line, as far as it differs from what holds anyway."""
+    told = [name for name, field in type(section).model_fields.items() if getattr(section, name) != field.default]
+    values = (f"{name}: {describe.show(getattr(section, name))}" for name in told)
     return "{" + ", ".join(values) + "}"
 
 

@@ -62,6 +62,7 @@ class Hub(Section):
     budget: Budget = Field(default=Budget(), description=Budget.__doc__)
     index_repo: HubName | None = Field(
         default=None,
-        description="Repo in the namespace that carries the public index; none: the index stays a local file.",
+        description="Repo in the namespace that carries the public index, which deployers look for under the name"
+        " adapterd-index; none: the index stays a local file.",
         examples=["adapterd-index"],
     )

@@ -5,12 +5,12 @@ tooltips of editors; nothing else documents the keys.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from adapterd.config import checks
+from adapterd.config.channels import Channels, default_channels
 from adapterd.config.hub import Hub
 from adapterd.config.keeping import Registry, Retention, Spool
 from adapterd.config.kinds import (
@@ -19,7 +19,6 @@ from adapterd.config.kinds import (
     Commit,
     Crontab,
     Duration,
-    Kind,
     Listen,
     RepoId,
     Size,
@@ -128,29 +127,6 @@ class BaseModelEntry(Section):
     )
 
 
-class Channel(Section):
-    """A moving name for the version that deployers get."""
-
-    rule: Literal["finals", "candidates", "manual"] = Field(
-        description="What moves it: finals that pass, the last checkpoints of unfinished runs, or only a person.",
-        examples=["finals"],
-    )
-
-
-Channels = Annotated[
-    Mapping[str, Channel],
-    Kind("a section of channels, each with its rule"),
-    AfterValidator(checks.channel_names),
-    AfterValidator(MappingProxyType),
-    PlainSerializer(lambda channels: {name: channel.model_dump() for name, channel in channels.items()}),
-]
-
-
-def _default_channels() -> Mapping[str, Channel]:
-    """Promote finals to what loaders read by default, and unfinished runs to a name of their own."""
-    return MappingProxyType({"main": Channel(rule="finals"), "candidate": Channel(rule="candidates")})
-
-
 class Settle(Section):
     """When a directory has come to rest, and how large it may be."""
 
@@ -187,6 +163,11 @@ class Schedule(Section):
     )
     audit: Crontab = Field(
         default="23 3 * * *", description="When Hub, manifests, registry and index are compared with each other."
+    )
+    revalidate: Crontab = Field(
+        default="17 4 * * sun",
+        description="When the versions that channels hold are validated again, where libraries, base model or policy"
+        " changed since; new versions go first.",
     )
     attempts: int = Field(
         default=100,
@@ -245,7 +226,7 @@ class Config(Section):
     )
     validation: Validation = Field(default=Validation(), description=Validation.__doc__)
     channels: Channels = Field(
-        default_factory=_default_channels,
+        default_factory=default_channels,
         description="Moving names for the versions that deployers get; `main` is what loaders read by default."
         " Channels that are given replace these two.",
     )

@@ -1,21 +1,34 @@
-"""Manifest, model card and commit message: pure functions of recorded facts, with no clock inside."""
+"""Model card, manifest and commit message: pure functions of recorded facts, with no clock inside.
 
-import json
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+The card is a managed block, which `core.readme` puts into whatever a person wrote, and front matter.
+"""
+
 from typing import Any
 
-from adapterd.core import engines
-from adapterd.core.adapter import IDENTITY_ALGORITHM, AdapterConfig, digest_of
-from adapterd.core.naming import serving_name
-from adapterd.core.publication import Trailers, with_trailers
+from adapterd.core import caveats, engines, loading
+from adapterd.core import manifest as _manifest
+from adapterd.core.facts import BaseFacts, Facts, Losses, public, source
+from adapterd.core.manifest import SCHEMA, payload_paths
+from adapterd.core.markdown import code, plain, rows
+from adapterd.core.picture import picture, words
+from adapterd.core.publication import MANIFEST, PICTURE, Trailers, with_trailers
 from adapterd.core.readme import BEGIN, END
-from adapterd.core.variants import Variant, parse
-from adapterd.core.version import AdapterVersion
 from adapterd.core.words import size
 
-SCHEMA = 1
+__all__ = [
+    "SCHEMA",
+    "BaseFacts",
+    "Facts",
+    "Losses",
+    "block",
+    "commit_message",
+    "manifest",
+    "metadata",
+    "payload_paths",
+    "picture",
+    "public",
+    "source",
+]
 
 _PIPELINES = {
     "CAUSAL_LM": "text-generation",
@@ -24,14 +37,7 @@ _PIPELINES = {
     "TOKEN_CLS": "token-classification",
     "QUESTION_ANS": "question-answering",
 }
-_CLASSES = {
-    "SEQ_CLS": "ForSequenceClassification",
-    "TOKEN_CLS": "ForTokenClassification",
-    "QUESTION_ANS": "ForQuestionAnswering",
-    "SEQ_2_SEQ_LM": "ForSeq2SeqLM",
-    "FEATURE_EXTRACTION": "",
-}
-"""Ends of the auto classes of transformers by task."""
+_LOCAL = "a local model that is not on the Hub"
 _PROVEN = {
     "full": (
         "Every file here was loaded into its base model and probed before it was published; `adapterd.json` lists",
@@ -44,146 +50,11 @@ _PROVEN = {
     ),
 }
 """What was done before it was published, by the level of the report."""
-_GOLDEN = (
-    "To see that it does the same where you load it: pull it, then `adapterd validate --golden DIR`. The answer is",
-    "`adapter`, `base` or `inconclusive`, by the outputs on public texts that `adapterd.json` holds.",
-    "",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class BaseFacts:
-    """What is known of the base model: Hub id, exact commit or ``local``, fingerprint, licence, weights in bytes."""
-
-    id: str
-    revision: str
-    fingerprint: str = ""
-    license: str = ""
-    bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """All that a manifest and a card are rendered from.
-
-    Attributes:
-        files: payload path to (sha256, size in bytes).
-        checkpoint: name of the folder, as in ``checkpoint-500``; empty for a final save.
-        parameters: number of the adapter's own parameters.
-        report: as `core.verdict` gives it.
-    """
-
-    version: AdapterVersion
-    config: AdapterConfig
-    files: Mapping[str, tuple[str, int]]
-    base: BaseFacts
-    publisher: str
-    policy: str
-    report: Mapping[str, Any]
-    checkpoint: str = ""
-    parameters: int = 0
-    former: int | None = None
-    labels: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def bytes(self) -> int:
-        """Size of the payload in bytes."""
-        return sum(size for _, size in self.files.values())
 
 
 def manifest(facts: Facts, number: int) -> bytes:
-    """Render ``adapterd.json``, schema 1 (docs/reference/manifest.md)."""
-    version, config, report = facts.version, facts.config, public(facts.report)
-    fields, variant = config.fields, _variant(report)
-    document = {
-        "schema": SCHEMA,
-        "adapter": version.adapter,
-        "publisher": facts.publisher,
-        "number": number,
-        "identity": {"algorithm": IDENTITY_ALGORITHM, "digest": version.identity},
-        "files": {path: {"sha256": digest, "size": size} for path, (digest, size) in facts.files.items()},
-        "card": {"sha256": digest_of(block(facts, number).encode())},
-        "base": {
-            "id": facts.base.id,
-            "revision": facts.base.revision,
-            "fingerprint": facts.base.fingerprint,
-            "variant": {
-                "dtype": report.get("dtype", ""),
-                "quantization": variant.quantization or None,
-                "device_map": variant.device_map or None,
-            },
-        },
-        "peft": {
-            "type": config.peft_type,
-            "task": config.task or None,
-            "rank": config.rank,
-            "alpha": fields.get("lora_alpha", fields.get("alpha")),
-            "targets": _names(fields.get("target_modules")),
-            "modules_to_save": _names(fields.get("modules_to_save")),
-            "dora": bool(fields.get("use_dora")),
-            "rslora": bool(fields.get("use_rslora")),
-            "parameters": facts.parameters,
-            "bytes": facts.bytes,
-        },
-        "provenance": {
-            "run": version.run,
-            "checkpoint": facts.checkpoint or None,
-            "step": version.step,
-            "final": version.final,
-            "intake": version.intake,
-            "repairs": [dict(repair) for repair in version.repairs],
-            "labels": dict(facts.labels),
-            "trained": dict(version.trained),
-        },
-        "policy": facts.policy,
-        "report": {
-            key: report.get(key)
-            for key in ("verdict", "level", "reasons", "warnings", "waivers", "measurements", "device", "versions")
-        },
-        "serving_name": serving_name(version.adapter, number, version.identity),
-        **{key: report[key] for key in ("golden", "engines") if report.get(key)},
-    }
-    return (json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
-
-
-def _variant(report: Mapping[str, Any]) -> Variant:
-    """How the base was quantised and spread, by the policy of the report."""
-    terms = report.get("policy_terms")
-    return parse(str(terms.get("variant", ""))) if isinstance(terms, Mapping) else Variant()
-
-
-def _where(report: Mapping[str, Any]) -> str:
-    """Device, type and variant of the base, as a person would say them."""
-    if report.get("level") == "structural":
-        return "no device; names and shapes alone"
-    variant = _variant(report)
-    spread = f"spread over devices ({variant.device_map})" if variant.device_map else ""
-    quantised = f"base quantised to {variant.quantization}" if variant.quantization else ""
-    said = (report.get("device", ""), report.get("dtype", ""), quantised, spread)
-    return ", ".join(str(each) for each in said if each)
-
-
-def public(report: Mapping[str, Any]) -> dict[str, Any]:
-    """A report for other eyes: waivers without who gave them, and of each message its first line alone.
-
-    What follows the first line is what a command on this host wrote.
-    """
-    waivers = [{key: w[key] for key in ("code", "reason", "at") if key in w} for w in _mappings(report.get("waivers"))]
-    told = {
-        key: [{**r, "message": str(r.get("message", "")).partition("\n")[0]} for r in _mappings(report.get(key))]
-        for key in ("reasons", "warnings")
-    }
-    return {**report, "waivers": waivers, **told}
-
-
-def _mappings(value: object) -> list[Mapping[str, Any]]:
-    """The objects in what should be a list of objects."""
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list | tuple) else []
-
-
-def _names(value: object) -> object:
-    """A set of names in a fixed order; a regular expression or None as it is."""
-    return sorted(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
+    """Render ``adapterd.json``, schema 1."""
+    return _manifest.render(facts, number, block(facts, number), picture(facts, number))
 
 
 def commit_message(facts: Facts, number: int) -> str:
@@ -192,12 +63,6 @@ def commit_message(facts: Facts, number: int) -> str:
     title = f"v{number}: {version.adapter.split('/')[-1]} from {source(facts)}"
     said = Trailers(version.identity, number, facts.publisher)
     return with_trailers(title, f"Base model: {facts.base.id or 'local'} at {facts.base.revision}", said)
-
-
-def source(facts: Facts) -> str:
-    """Run and checkpoint, as a person would say it; a folder's name may hold anything, a title has one line."""
-    run = " ".join(facts.version.run.replace("`", "'").split())
-    return f"{run}/{facts.checkpoint}" if facts.checkpoint else f"{run} (final)"
 
 
 def metadata(facts: Facts) -> dict[str, Any]:
@@ -218,89 +83,120 @@ def metadata(facts: Facts) -> dict[str, Any]:
 def block(facts: Facts, number: int) -> str:
     """The managed block of the model card, between its two marks."""
     version, report = facts.version, public(facts.report)
-    measured: Mapping[str, Any] = report.get("measurements") or {}
-    share = f", {100 * facts.bytes / facts.base.bytes:.2f} % of its base" if facts.base.bytes else ""
-    base = f"`{facts.base.id}`" if facts.base.id else "a local model that is not on the Hub"
-    rows = [
-        ("version", f"`v{number}`"),
-        ("identity", f"`{version.identity[:16]}`"),
-        ("base model", f"{base} at `{facts.base.revision}`"),
-        ("adapter", _kind(facts.config)),
-        ("size", f"{size(facts.bytes)}{share}"),
-        ("from", f"`{source(facts)}`"),
-        ("validated on", _where(report)),
-        *_measured_rows(measured),
+    lines = [
+        BEGIN,
+        f"# {version.adapter.split('/')[-1]} v{number}",
+        "",
+        *_PROVEN.get(str(report.get("level")), _PROVEN["full"]),
+        "",
+        *rows(_table(facts, number), ("", "")),
+        "",
+        *_engines(report.get("engines")),
+        *_picture(facts, number),
+        f"## Load v{number}, and no other",
+        "",
+        *loading.ways(facts, number),
+        *_golden(facts, number),
+        *_listed("Not exercised", caveats.unproved(facts)),
+        *_listed("Look out for", caveats.warned(facts, number)),
+        _links(facts, number),
+        END,
     ]
-    rows += [("waived", f"{w.get('code', '')}, {w.get('reason', '')}") for w in report["waivers"]]
-    rows += [("note", w["message"]) for w in report["warnings"]]
-    table = "\n".join(f"| {_cell(key)} | {_cell(value)} |" for key, value in rows)
-    former = f"The version before is `v{facts.former}`." if facts.former else "This is the first version."
-    return "\n".join(
-        [
-            BEGIN,
-            f"# {version.adapter.split('/')[-1]} v{number}",
-            "",
-            *_PROVEN.get(str(report.get("level")), _PROVEN["full"]),
-            "",
-            "| | |",
-            "|---|---|",
-            table,
-            "",
-            *_engines(report.get("engines")),
-            "```python",
-            *_usage(facts, number),
-            "```",
-            "",
-            "With transformers alone, `revision=` would be asked of the base model's repo: pass",
-            f'`adapter_kwargs={{"revision": "v{number}"}}` instead.',
-            "",
-            *(_GOLDEN if report.get("golden") else ()),
-            former,
-            END,
-        ]
-    )
+    return "\n".join(lines)
 
 
-def _kind(config: AdapterConfig) -> str:
+def _table(facts: Facts, number: int) -> list[tuple[str, ...]]:
+    report = public(facts.report)
+    share = f", {100 * facts.bytes / facts.base.bytes:.2f} % of its base" if facts.base.bytes else ""
+    base = f"{code(facts.base.id)} at {code(facts.base.revision)}" if facts.base.id else _LOCAL
+    pairs = [
+        ("version", code(f"v{number}")),
+        ("identity", code(facts.version.identity[:16])),
+        ("base model", base),
+        ("adapter", plain(_kind(facts))),
+        ("size", f"{size(facts.bytes)}{share}"),
+        ("from", code(source(facts))),
+        ("validated on", plain(_where(facts))),
+        *caveats.measured(facts.measurements),
+        *_rights(facts),
+    ]
+    pairs += [("waived", plain(f"{w.get('code', '')}, {w.get('reason', '')}")) for w in report["waivers"]]
+    return [*pairs, *(("note", plain(w["message"])) for w in report["warnings"])]
+
+
+def _kind(facts: Facts) -> str:
+    config = facts.config
     rank = f", rank {config.rank}" if config.rank else ""
     return f"{config.peft_type}{rank}{', ' + config.task if config.task else ''}"
 
 
-def _usage(facts: Facts, number: int) -> list[str]:
-    auto = f"AutoModel{_CLASSES.get(facts.config.task, 'ForCausalLM')}"
-    pinned = f', revision="{facts.base.revision}"' if facts.base.id and facts.base.revision != "local" else ""
-    return [
-        "from peft import PeftModel",
-        f"from transformers import {auto}",
-        "",
-        f'base = {auto}.from_pretrained("{facts.base.id or "PATH_OF_THE_BASE"}"{pinned})',
-        f'model = PeftModel.from_pretrained(base, "{facts.version.adapter}", revision="v{number}")',
-    ]
+def _where(facts: Facts) -> str:
+    """Device, type and variant of the base, as a person would say them."""
+    if facts.structural:
+        return "no device; names and shapes alone"
+    variant, report = facts.variant, facts.report
+    spread = f"spread over devices ({variant.device_map})" if variant.device_map else ""
+    quantised = f"base quantised to {variant.quantization}" if variant.quantization else ""
+    said = (report.get("device", ""), report.get("dtype", ""), quantised, spread)
+    return ", ".join(str(each) for each in said if each)
 
 
-def _measured_rows(measured: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rows = []
-    loss, base = measured.get("loss_adapter"), measured.get("loss_base")
-    if isinstance(loss, float) and isinstance(base, float):
-        rows.append(("loss on the probe texts", f"{loss:.4f} with the adapter, {base:.4f} without (nats per token)"))
-    effect = measured.get("effect")
-    if isinstance(effect, float):
-        rows.append(("largest weight change", f"{100 * effect:.3g} % of a module's weights"))
-    return rows
+def _rights(facts: Facts) -> list[tuple[str, str]]:
+    """Licence and datasets, where somebody said them."""
+    own, datasets = facts.labels.get("license"), facts.labels.get("datasets")
+    found = [("licence", plain(own))] if own else []
+    if facts.base.license and facts.base.license != own:
+        found.append(("licence of the base", plain(facts.base.license)))
+    names = [datasets] if isinstance(datasets, str) else datasets if isinstance(datasets, list | tuple) else []
+    return [*found, ("datasets", ", ".join(map(plain, names)))] if names else found
 
 
 def _engines(served: object) -> list[str]:
     """A row for each serving engine: whether it takes the adapter, with which flags, and why not all of it."""
-    rows = [f"| {' | '.join(map(_cell, row))} |" for row in engines.summary(served)]
-    return ["| serving engine | takes it | why |", "|---|---|---|", *rows, ""] if rows else []
+    told: list[tuple[str, ...]] = [tuple(map(plain, row)) for row in engines.summary(served)]
+    return [*rows(told, ("serving engine", "takes it", "why")), ""] if told else []
 
 
-def _cell(text: str) -> str:
-    """Text that cannot end its table cell or start HTML."""
-    return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")
+def _picture(facts: Facts, number: int) -> list[str]:
+    """The picture, as it lies in this version's commit: a channel shows it too, and holds no copy."""
+    own = facts.losses(number)
+    if not picture(facts, number):
+        return []
+    text = (
+        f"Loss on the probe texts over the versions. {words([own])}"
+        if own
+        else "Loss on the probe texts over the versions"
+    )
+    return [f"![{plain(text)}]({_path(facts, 'resolve', number)}/{PICTURE})", ""]
 
 
-def payload_paths(document: Mapping[str, Any]) -> Sequence[str]:
-    """The payload's paths that a parsed manifest lists."""
-    files = document.get("files")
-    return sorted(str(path) for path in files) if isinstance(files, dict) else []
+def _golden(facts: Facts, number: int) -> list[str]:
+    """How to see that it does the same elsewhere."""
+    if not facts.report.get("golden"):
+        return []
+    name = f"{facts.version.adapter}@v{number}"
+    asked = [name_ for name_ in ("vllm", "sglang") if engines.serves(facts.report.get("engines"), name_)]
+    return [
+        "## See that it does the same where you load it",
+        "",
+        "Pull it, then `adapterd validate --golden DIR`.",
+        *([f"An engine that serves it is asked by `adapterd verify --engine URL {name}`."] if asked else []),
+        "The answer is `adapter`, `base` or `inconclusive`, by the outputs on public texts that `adapterd.json` holds.",
+        "",
+    ]
+
+
+def _listed(title: str, lines: list[str]) -> list[str]:
+    return [f"## {title}", "", *(f"- {line}" for line in lines), ""] if lines else []
+
+
+def _links(facts: Facts, number: int) -> str:
+    """The way to the manifest of this version and to the version before, on whatever host the repo lies."""
+    own = f"All of this, for machines: [{MANIFEST}]({_path(facts, 'blob', number)}/{MANIFEST})."
+    if not facts.former:
+        return f"{own} This is the first version."
+    return f"{own} The version before is [`v{facts.former}`]({_path(facts, 'tree', facts.former)})."
+
+
+def _path(facts: Facts, kind: str, number: int) -> str:
+    return f"/{facts.version.adapter}/{kind}/v{number}"

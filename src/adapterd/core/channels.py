@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from adapterd.core.adapter import is_payload
-from adapterd.core.standing import erased_numbers, held, yanked
+from adapterd.core.standing import erased_numbers, yanked
 from adapterd.core.version import AdapterVersion, Stage
 
 
@@ -20,24 +20,23 @@ class Rule(StrEnum):
     """Never."""
 
 
-def wanted(
+def suited(
     rule: Rule,
-    channel: str,
     versions: Iterable[AdapterVersion],
     highest: int,
     standing: Mapping[str, Any],
     candidates: Collection[int] = (),
-) -> AdapterVersion | None:
-    """The version that the rule wants in the channel, or None where it may stay as it is.
+) -> tuple[AdapterVersion, ...]:
+    """The versions that a rule could take next, newest first; what else a channel asks for is `core.rules`.
 
-    Only versions newer than the highest that the channel ever held are considered, none that is yanked or
-    erased, and none while the channel is held. `finals` never takes a checkpoint; `candidates` takes those whose row
-    is among `candidates`: the last checkpoints of runs that ended without a final save.
+    Only versions newer than the highest that the channel ever held are considered, none that is yanked or erased.
+    `finals` never takes a checkpoint; `candidates` takes those whose row is among `candidates`: the last checkpoints
+    of runs that ended without a final save.
     """
-    if rule is Rule.MANUAL or channel in held(standing):
-        return None
+    if rule is Rule.MANUAL:
+        return ()
     out = yanked(standing) | erased_numbers(standing)
-    suited = [
+    found = [
         v
         for v in versions
         if v.stage is Stage.PUBLISHED
@@ -46,7 +45,7 @@ def wanted(
         and v.number not in out
         and (v.final if rule is Rule.FINALS else v.id in candidates)
     ]
-    return max(suited, key=lambda v: v.number or 0, default=None)
+    return tuple(sorted(found, key=lambda v: v.number or 0, reverse=True))
 
 
 _LOADED = (".safetensors", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".gguf", ".model", ".jinja", ".py")

@@ -155,6 +155,9 @@ def page() -> str:
         "A rule applies to an adapter that has the trait; `{}` stands for what it is of this one. An adapter without any",
         "of them is taken, and does what it was trained to do.",
         "",
+        "The rows about vLLM and SGLang are held against what their own loaders answered to every kind of adapter that PEFT",
+        "makes (`tests/core/engine_answers`, by release); those about TGI and LoRAX were read, and nobody was asked.",
+        "",
         "| engine | trait | taken | effect | why | source |",
         "|---|---|---|---|---|---|",
     ]

@@ -88,15 +88,30 @@ def findings(verdicts: Sequence[EngineVerdict], required: Collection[str] = ()) 
 
 def summary(served: object) -> list[tuple[str, str, str]]:
     """A document's engines, each as its name, what it does in a few words, and why where that is not all of it."""
+    return [(f"{name} {e.get('versions', '')}".rstrip(), _told(e), _why(e)) for name, e in _entries(served)]
+
+
+def doubtful(served: object) -> list[tuple[str, str]]:
+    """Of a document's engines those that take the adapter, or may, and do otherwise than it was trained; and why."""
+    return [
+        (name, f"{_WORDS[YES, str(e.get('effect'))]}; {_why(e)}".removesuffix("; "))
+        for name, e in _entries(served)
+        if e.get("takes") != NO and e.get("effect") in (PARTIAL, NONE)
+    ]
+
+
+def serves(served: object, name: str) -> bool:
+    """Whether an engine of a document takes the adapter, and serves more than the base model then."""
+    entry = dict(_entries(served)).get(name, {})
+    return entry.get("takes") == YES and entry.get("effect") != NONE
+
+
+def _entries(served: object) -> list[tuple[str, Mapping[str, Any]]]:
+    """A document's engines in the order of the table: one that was stored has its keys in another order."""
     known = [engine.name for engine in rules.ENGINES]
     given = served if isinstance(served, Mapping) else {}
-    # A report that was stored has its keys in another order than one that was just made.
-    entries = [(name, given[name]) for name in (*known, *sorted(set(given) - set(known))) if name in given]
-    return [
-        (f"{name} {entry.get('versions', '')}".rstrip(), _told(entry), _why(entry))
-        for name, entry in entries
-        if isinstance(entry, Mapping)
-    ]
+    names = (*known, *sorted(set(given) - set(known)))
+    return [(name, given[name]) for name in names if isinstance(given.get(name), Mapping)]
 
 
 def _told(entry: Mapping[str, Any]) -> str:
@@ -137,10 +152,15 @@ def _judged(engine: rules.Engine, facts: Facts, has: Mapping[str, str]) -> Engin
     )
 
 
+def vllm_rank(rank: int) -> int:
+    """The smallest value of vLLM's ``--max-lora-rank`` that has room for this rank; its default is the least."""
+    return next((room for room in _RANKS if room >= max(rank, _DEFAULT_RANK)), rank)
+
+
 def _flags(engine: str, facts: Facts) -> tuple[str, ...]:
     """What the engine's command line needs to take this adapter."""
     if engine == "vllm":
-        room = next((rank for rank in _RANKS if rank >= facts.rank), facts.rank)
+        room = vllm_rank(facts.rank)
         return ("--enable-lora", *((f"--max-lora-rank {room}",) if room > _DEFAULT_RANK else ()))
     if engine == "sglang":
         targets = (f"--lora-target-modules {' '.join(facts.kinds)}",) if facts.kinds else ()

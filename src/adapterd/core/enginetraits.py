@@ -16,7 +16,8 @@ from adapterd.core.adapter import Tensor
 PROMPTS = frozenset({"PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "CPT", "CARTRIDGE"})
 _NOT_INJECTED = PROMPTS | {"ADAPTION_PROMPT", "SHADOW"}
 _HEADS = ("score", "classifier")
-_PLAIN_INITS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
+PLAIN_INITS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
+"""Values of `init_lora_weights` that leave the base model as it is."""
 _TGI_LAYERS = frozenset({"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head"})
 _FACTOR = re.compile(r"(.+)\.lora_(?:embedding_)?([AB])(?:\.weight)?")
 _LAYER = re.compile(r"\blayers\.([0-9]+)\.")
@@ -118,7 +119,7 @@ def _bias(facts: Facts) -> str:
 def _init(facts: Facts) -> str:
     """An initialisation that moves the base model's own weights when PEFT loads the adapter."""
     init = facts.config.get("init_lora_weights")
-    return init if isinstance(init, str) and init.lower() not in _PLAIN_INITS else ""
+    return init if isinstance(init, str) and init.lower() not in PLAIN_INITS else ""
 
 
 def _named(names: Sequence[str]) -> str:

@@ -131,14 +131,22 @@ def document(entries: Sequence[Mapping[str, Any]], generation: int) -> bytes:
 def summary(part: Mapping[str, Any], blob: str) -> dict[str, Any]:
     """What ``index.json`` has of a part: the versions that a follower may be sent to, and which file it is made from.
 
-    Its `part` is the git blob of that file, its `count` the number of all versions where some are left out.
+    Its `part` is the git blob of that file, its `count` the number of all versions where some are left out. Of the
+    engines' verdicts it has the words alone.
     """
     versions, channels = _objects(part.get("versions")), part.get("channels")
-    short = {**part, "part": blob}
     newest = sorted(versions, key=lambda tag: tag_number(tag) or 0)[-NEWEST:]
     held = [tag for tag in channels.values() if isinstance(tag, str)] if isinstance(channels, Mapping) else []
-    chosen = {tag: v for tag, v in versions.items() if tag in newest or tag in held or v.get("yanked")}
-    return short | ({"versions": chosen, "count": len(versions)} if len(chosen) < len(versions) else {})
+    chosen = {tag: _brief(v) for tag, v in versions.items() if tag in newest or tag in held or v.get("yanked")}
+    short = {**part, "part": blob} | ({"versions": chosen} if versions else {})
+    return short | ({"count": len(versions)} if len(chosen) < len(versions) else {})
+
+
+def _brief(version: Mapping[str, Any]) -> dict[str, Any]:
+    """A version with the words of each engine's verdict alone."""
+    engines = _objects(version.get("engines"))
+    words = {name: {key: said[key] for key in ("takes", "effect") if key in said} for name, said in engines.items()}
+    return {**version, "engines": words} if words else dict(version)
 
 
 def gathered(summaries: Mapping[str, Mapping[str, Any]]) -> bytes:

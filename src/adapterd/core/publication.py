@@ -18,8 +18,10 @@ STANDING_BRANCH = "standing"
 STANDING_FILE = "standing.json"
 MANIFEST = "adapterd.json"
 CARD = "README.md"
-OWN_FILES = frozenset({MANIFEST, CARD, ".gitattributes"})
-"""What a tree on `versions` holds beside the payload."""
+PICTURE = "adapterd-losses.svg"
+"""Beside a card that shows it; there is none where no loss was ever measured. A channel's card shows the version's."""
+OWN_FILES = frozenset({MANIFEST, CARD, PICTURE, ".gitattributes"})
+"""What a tree on `versions` may hold beside the payload."""
 
 _IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _ERASED = (
     "Adapter-Identity",

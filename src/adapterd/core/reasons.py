@@ -147,8 +147,8 @@ TABLE: tuple[Entry, ...] = (
     Entry("newer_schema", "publish", _S, "a newer adapterd wrote to this repo; upgrade this one"),
     Entry("erased", "publish", _S, "this content was erased on request and is never published again; `adapterd erase` its `@id:` too, to clear it away here"),
     Entry("card_refused", "publish", _S, "the Hub refuses the model card's metadata; correct the labels in adapterd.yaml"),
-    Entry("channel_drift", "channel", _S, "the channel's head is not what adapterd put there; see what changed on the Hub, then `adapterd retry ADAPTER`"),
-    Entry("channel_held", "channel", _W, "the channel is held; `adapterd release` lets it move again"),
+    Entry("channel_drift", "channel", _S, "the channel's head is not what adapterd put there; see `adapterd channels ADAPTER` and what changed on the Hub; `adapterd promote ADAPTER@vN --to CHANNEL` puts a whole version there, then `adapterd retry ADAPTER`"),
+    Entry("channel_held", "channel", _W, "the channel is held, as `adapterd channels ADAPTER` tells; `adapterd release ADAPTER --channel CHANNEL` lets it move again"),
     Entry(
         "superseded", "publish", _W, "a later version of the same run passed first; `checkpoints: all` publishes every one"
     ),
@@ -159,6 +159,9 @@ TABLE: tuple[Entry, ...] = (
     Entry("budget_spent", "publish", _T, "what hub.budget or the Hub's own window allows is used up; it goes on when the window opens"),
     Entry("hub_paused", "publish", _T, "the Hub failed several times in a row; after a pause one version tries it, and the others follow"),
     Entry("version_erased", "channel", _W, "this version was erased on request; its number is never used again"),
+    Entry("channel_gated", "channel", _W, "it measures worse than the version that the channel holds, or cannot be compared with it; `adapterd promote` it if you want it all the same, or raise the channel's tolerance. What was measured otherwise is measured anew by re-validation"),
+    Entry("channel_soaking", "channel", _T, "another channel must have held it for the channel's soak_for first; it goes on by itself, unless that channel goes elsewhere before"),
+    Entry("revalidation_failed", "channel", _W, "published bytes that passed do not pass with today's libraries, base model or policy: see `adapterd show`; no channel takes it by itself until it passes again. Roll back what holds it, or put right what changed"),
     # audit
     Entry("tag_missing", "audit", _W, "a published version's tag is gone from the Hub; put it back on the commit named here, or `adapterd erase` the version"),
     Entry("tag_moved", "audit", _W, "a version's tag names another commit than was published: whoever pins it gets other bytes; move it back"),

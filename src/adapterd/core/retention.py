@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from adapterd.core.rules import BETTER, OWN
 from adapterd.core.version import LIVE, AdapterVersion, Stage
 from adapterd.core.words import span
 
@@ -13,8 +14,19 @@ PASSING = ("gate_failed", "sighted", "waiting", "worker_died")
 STANDING = ("baseline", "stalled", "waiting")
 """States of observations that are never forgotten."""
 
-_OF_REPORT = ("base_fingerprint", "device", "dtype", "level", "policy", "policy_terms", "verdict", "waivers")
-_NUMBERS = ("effect", "loss_adapter", "loss_base")
+_OF_REPORT = (
+    "base_fingerprint",
+    "device",
+    "dtype",
+    "level",
+    "policy",
+    "policy_terms",
+    "verdict",
+    "versions",
+    "waivers",
+)
+_NUMBERS = frozenset({"effect", "loss_base", *BETTER})
+"""Measurements that later versions, and channels, compare with; beside those of an operator's own gates."""
 
 CUT = "cut"
 """Marks a report that was cut."""
@@ -139,7 +151,8 @@ def cut(report: Mapping[str, Any]) -> dict[str, Any]:
     if report.get(CUT):
         return dict(report)
     measured = report.get("measurements")
-    numbers = {name: measured[name] for name in _NUMBERS if name in measured} if isinstance(measured, Mapping) else {}
+    known = measured if isinstance(measured, Mapping) else {}
+    numbers = {name: value for name, value in known.items() if name in _NUMBERS or str(name).startswith(OWN)}
     return {
         **{name: report[name] for name in _OF_REPORT if name in report},
         "reasons": _codes(report.get("reasons")),

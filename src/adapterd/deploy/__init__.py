@@ -4,6 +4,7 @@ It knows the Hub only through its port.
 """
 
 from adapterd.deploy.bringing import Brought, bring
+from adapterd.deploy.browsing import entries_of, entry_of
 from adapterd.deploy.catalogue import Catalogue, Entry, Listed, index_repo_of, read_catalogue, read_entry
 from adapterd.deploy.faults import ErasedError, NewerSchemaError, OccupiedError, VerificationError
 from adapterd.deploy.layout import Layout
@@ -31,6 +32,8 @@ __all__ = [
     "Verified",
     "altered",
     "bring",
+    "entries_of",
+    "entry_of",
     "index_repo_of",
     "parse_manifest",
     "point",

@@ -4,20 +4,19 @@ A channel only says a number. The version itself is always what the tag names, a
 tag's, byte for byte: a branch can be moved by anyone who may write to the repo.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from adapterd.core.naming import RESERVED_CHANNELS, Reference, version_numbers
-from adapterd.core.publication import BRANCH, MANIFEST, STANDING_BRANCH, STANDING_FILE, trailers
+from adapterd.core.publication import BRANCH, MANIFEST, trailers
 from adapterd.core.standing import Document, tombstones, yanked
 from adapterd.deploy.faults import ErasedError, NewerSchemaError, VerificationError
 from adapterd.deploy.manifest import UPGRADE, parse_manifest
+from adapterd.moving import NewerDocumentError, RepoStalledError, document
 from adapterd.ports import Hub, NotFound, Refs
 
-_STANDING_SCHEMA = 1
 _TELL = "pull a version by its number, and tell the publisher of this repo"
 
 
@@ -169,20 +168,12 @@ def _read(hub: Hub, repo: str, commit: str, known: Known) -> bytes | None:
 
 def _standing(hub: Hub, repo: str, refs: Refs) -> Mapping[str, Any]:
     """What was withdrawn; empty where nothing ever was."""
-    head = refs.branches.get(STANDING_BRANCH)
-    if head is None:
-        return {}
     try:
-        document = json.loads(hub.read(repo, head, STANDING_FILE))
-        schema = document.get("schema", _STANDING_SCHEMA)
-    except NotFound:
-        return {}
-    except (ValueError, AttributeError, RecursionError):
-        raise VerificationError(f"{STANDING_FILE} of {repo} cannot be read", _TELL) from None
-    if not isinstance(schema, int) or schema > _STANDING_SCHEMA:
-        raise NewerSchemaError(f"{STANDING_FILE} of {repo} has schema {schema}", UPGRADE)
-    found: Mapping[str, Any] = document
-    return found
+        return document.read(hub, repo, refs)[0]
+    except NewerDocumentError as error:
+        raise NewerSchemaError(error.message, UPGRADE) from None
+    except RepoStalledError as error:
+        raise VerificationError(error.message, _TELL) from None
 
 
 def _yank(standing: Mapping[str, Any], repo: str, number: int) -> str:

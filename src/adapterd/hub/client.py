@@ -8,6 +8,7 @@ import hashlib
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +24,7 @@ from adapterd.hub import basefiles, transfer
 from adapterd.hub import xet as xets
 from adapterd.hub.errors import redact, translate
 from adapterd.hub.http import Call, connect, during, hush, install, unreached, visit
-from adapterd.hub.operations import as_operation
+from adapterd.hub.operations import as_operation, in_one_request, lines
 from adapterd.pace import Pace
 from adapterd.ports import Conflict, Denied, NotFound, Operation, Refs, RemoteCommit, RemoteFile, Transient
 
@@ -114,7 +115,7 @@ class HubClient:
                 if item["id"] == until:
                     break
                 message = f"{item['title']}\n\n{item['message']}" if item["message"] else item["title"]
-                commits.append(RemoteCommit(id=item["id"], message=message))
+                commits.append(RemoteCommit(id=item["id"], message=message, at=_seconds(item.get("date"))))
         return commits
 
     def tree(self, repo: str, revision: str) -> Mapping[str, RemoteFile]:
@@ -178,6 +179,8 @@ class HubClient:
     def commit(self, repo: str, branch: str, parent: str, operations: Sequence[Operation], message: str) -> str:
         """Make one commit on `branch` if its head is still `parent`, and return its id."""
         hush()
+        if in_one_request(operations):
+            return self._commit_at_once(repo, branch, lines(operations, parent, message))
         title, _, body = message.partition("\n\n")
         with self._call("commit", repo, f"commit to {repo}@{branch}", "/commit/") as call, xets.bounded(call):
             try:
@@ -196,6 +199,13 @@ class HubClient:
                     raise
                 return str(call.answer.json()["commitOid"])
             return made.oid
+
+    def _commit_at_once(self, repo: str, branch: str, body: bytes) -> str:
+        with self._call("commit", repo, f"commit to {repo}@{branch}", "/commit/"):
+            headers = {**self._headers(), "content-type": "application/x-ndjson"}
+            response = get_session().post(self._url(repo, "commit", branch), content=body, headers=headers)
+            hf_raise_for_status(response, endpoint_name="commit")
+            return str(response.json()["commitOid"])
 
     def create_tag(self, repo: str, tag: str, commit: str) -> None:
         """Tag the commit."""
@@ -325,6 +335,14 @@ class GuestClient(HubClient):
     def _prepare(self, *, xet: bool) -> None:  # noqa: ARG002 - reading never uses it
         """Leave the library to its user."""
         visit()
+
+
+def _seconds(date: object) -> float:
+    """A date of the Hub in seconds since the epoch; 0 where it is none."""
+    try:
+        return datetime.fromisoformat(str(date)).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _account(

@@ -5,20 +5,21 @@ by the commits' trailers what it held, so that a crash between commit and record
 all found again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from adapterd.core import channels
 from adapterd.core import publication as pub
 from adapterd.core.readme import BEGIN, END, splice_raw, split_front_matter
 from adapterd.core.reasons import reason
 from adapterd.moving.errors import RepoStalledError
-from adapterd.ports import AddBytes, CopyFrom, Delete, Hub, Operation, Refs, RemoteCommit, RemoteFile
+from adapterd.ports import AddRegular, AddStored, Delete, Hub, NotFound, Operation, Refs, RemoteCommit, RemoteFile
 
 Tree = Mapping[str, RemoteFile]
 
-_LEFT = (pub.CARD, ".gitattributes")
-"""What a channel has its own of."""
+_LEFT = (pub.CARD, pub.PICTURE, ".gitattributes")
+"""What a channel has its own of; the picture its card shows from the version's commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,40 @@ def read(hub: Hub, repo: str, channel: str, refs: Refs, *, known: bool = False) 
     return Held(channel, head, there, said, highest)
 
 
-def move(hub: Hub, repo: str, held: Held, to: pub.Committed, why: Why) -> str:
+def glance(hub: Hub, repo: str, channel: str, refs: Refs, target: Tree) -> Held:
+    """Read what a person's move needs to know of a channel: its files, without a history where that tells nothing new.
+
+    Raises:
+        RepoStalledError: `channel_drift`, where the move would remove a file that a loader reads and that is not ours.
+    """
+    head = refs.branches.get(channel, "")
+    there = hub.tree(repo, head) if head else {}
+    if channels.drift(there, target, pub.OWN_FILES):
+        said = next((found for c in hub.log(repo, head) if (found := pub.trailers(c.message))), None)
+        try:
+            former = hub.tree(repo, f"v{said.number}") if said is not None else {}
+        except NotFound:  # it was erased
+            former = {}
+        if foreign := channels.drift(there, {**target, **former}, pub.OWN_FILES):
+            raise RepoStalledError(reason("channel_drift", f"{foreign[0]} on channel {channel} of {repo} is not ours"))
+    return Held(channel, head, there, None, 0)
+
+
+def holds(held: Held, target: Tree) -> bool:
+    """Whether a channel's files are those of a version already, with nothing else that a loader reads."""
+    same = all(held.tree.get(path) == file for path, file in target.items() if path not in _LEFT)
+    return bool(held.head) and same and not channels.drift(held.tree, target, pub.OWN_FILES)
+
+
+def move(
+    hub: Hub,
+    repo: str,
+    held: Held,
+    to: pub.Committed,
+    why: Why,
+    target: Tree | None = None,
+    known: Mapping[str, bytes] = MappingProxyType({}),
+) -> str:
     """Let a channel hold a version; the commit, which is the head where it does already.
 
     Args:
@@ -79,6 +113,8 @@ def move(hub: Hub, repo: str, held: Held, to: pub.Committed, why: Why) -> str:
         held: what the channel holds, read just now; its branch is made where there is none.
         to: the version, by its commit on `versions`.
         why: for the message.
+        target: the version's tree, where it was read already.
+        known: those of its files that were read already, by path.
 
     Raises:
         Conflict: the head moved meanwhile.
@@ -91,12 +127,16 @@ def move(hub: Hub, repo: str, held: Held, to: pub.Committed, why: Why) -> str:
         head = hub.log(repo, pub.BRANCH)[-1].id
         hub.create_branch(repo, channel, head)
         there = hub.tree(repo, head)
-    target = hub.tree(repo, to.commit)
-    readme = hub.read(repo, head, pub.CARD) if pub.CARD in there else b""
-    block = hub.read(repo, to.commit, pub.CARD).decode("utf-8", "replace")
+    if target is None:
+        target = hub.tree(repo, to.commit)
     said = pub.Trailers(to.said.identity, to.said.number, why.publisher, channel, why.actor, why.reason)
     message = pub.with_trailers(f"{channel} -> v{to.said.number}", why.body, said)
-    commit = hub.commit(repo, channel, head, operations(target, there, readme, block, to.commit), message)
+
+    def of_version(path: str) -> bytes:
+        return known[path] if path in known else hub.read(repo, to.commit, path)
+
+    readme = hub.read(repo, head, pub.CARD) if pub.CARD in there else b""
+    commit = hub.commit(repo, channel, head, operations(target, there, readme, of_version), message)
     _compare(hub, repo, channel, commit, target)
     return commit
 
@@ -137,19 +177,26 @@ def _emptied(log: Sequence[RemoteCommit]) -> bool:
     return last is not None and pub.trailers(last) is None
 
 
-def operations(target: Tree, there: Tree, readme: bytes, card_of_version: str, revision: str) -> list[Operation]:
-    """Re-instate a version's tree, keep a person's files, splice the card."""
+def operations(target: Tree, there: Tree, readme: bytes, of_version: Callable[[str], bytes]) -> list[Operation]:
+    """Re-instate a version's tree, keep a person's files, splice the card. Each small file is read once.
+
+    Args:
+        target: the version's tree.
+        there: what lies on the channel.
+        readme: the channel's card.
+        of_version: reads a file of the version.
+    """
     found: list[Operation] = [
-        CopyFrom(path, revision)
+        AddStored(path, file.sha256, file.size) if file.sha256 else AddRegular(path, of_version(path))
         for path, file in sorted(target.items())
         if path not in _LEFT and there.get(path) != file
     ]
     stale = [p for p in sorted(there) if p not in target and p not in pub.OWN_FILES and channels.loader_reads(p)]
     found += [Delete(path) for path in stale]
-    front, body = split_front_matter(card_of_version)
+    front, body = split_front_matter(of_version(pub.CARD).decode("utf-8", "replace"))
     begin, end = body.find(BEGIN), body.find(END)
     managed = body[begin : end + len(END)] if 0 <= begin < end else body.strip()
-    return [*found, AddBytes(pub.CARD, splice_raw(readme, managed, dict(front)))]
+    return [*found, AddRegular(pub.CARD, splice_raw(readme, managed, dict(front)))]
 
 
 def _compare(hub: Hub, repo: str, channel: str, commit: str, target: Tree) -> None:

@@ -23,6 +23,8 @@ from adapterd.ports.gates import GateAnswer, GateRequest, Gates
 from adapterd.ports.hub import (
     AddBytes,
     AddFile,
+    AddRegular,
+    AddStored,
     CopyFrom,
     Delete,
     Hub,
@@ -52,6 +54,8 @@ __all__ = [
     "AdapterRecord",
     "AddBytes",
     "AddFile",
+    "AddRegular",
+    "AddStored",
     "BaseModel",
     "ChannelRecord",
     "Claim",

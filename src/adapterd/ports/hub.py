@@ -25,10 +25,14 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class RemoteCommit:
-    """One commit of a branch; `message` is title, blank line, body."""
+    """One commit of a branch; `message` is title, blank line, body.
+
+    `at` is when it was made, in seconds since the epoch; 0 where the Hub does not say.
+    """
 
     id: str
     message: str
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,23 @@ class CopyFrom:
 
 
 @dataclass(frozen=True, slots=True)
+class AddRegular:
+    """Write these bytes at `path`, as a regular file: the Hub is not asked first how it would store them."""
+
+    path: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AddStored:
+    """Write at `path` a large file that the repo stores already; `size` is in bytes, none of which travel."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """Remove `path`."""
 
@@ -71,7 +92,7 @@ class Pause:
     message: str
 
 
-Operation = AddBytes | AddFile | CopyFrom | Delete
+Operation = AddBytes | AddFile | CopyFrom | Delete | AddRegular | AddStored
 
 
 class Hub(Protocol):
@@ -141,6 +162,7 @@ class Hub(Protocol):
         """Make one commit on `branch` if its head is still `parent`, and return its id.
 
         Conflict where the head moved. The id is no proof: an unchanged commit posts nothing and returns the head.
+        One of AddRegular, AddStored and Delete alone is one request, and always a commit of its own.
         """
         ...
 

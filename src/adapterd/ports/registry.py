@@ -411,6 +411,10 @@ class Registry(RegistryReader, Protocol):
         """Append a line to a version's history."""
         ...
 
+    def report(self, validation: Validation) -> None:
+        """Record that a PUBLISHED version was validated again, and say so in its history; nothing else changes."""
+        ...
+
     def count_from(self, adapter: str, number: int) -> None:
         """Never give a number up to this one to a version of the adapter: it was seen somewhere."""
         ...

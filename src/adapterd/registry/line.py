@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, func, insert, or_, select, update
 
+from adapterd.core.rules import FAILED, PASSED
 from adapterd.core.version import LIVE, MOVES, AdapterVersion, Reason, Stage
 from adapterd.ports import Claim, Conflict, LostLease, NotFound, RepoRecord, Validation
 from adapterd.registry import arrivals, history, records, rows
@@ -153,6 +154,18 @@ def advance(conn: Connection, held: Claim, to: Stage, at: float, facts: Facts) -
         conn.execute(delete(intents).where(intents.c.version_id == was.id))
         history.changed(conn, was.adapter)
     return rows.version(row)
+
+
+def report(conn: Connection, validation: Validation) -> None:
+    """Record that a published version was validated again, and say so in its history."""
+    was = rows.version_by_id(conn, validation.version)
+    if was is None or was.stage is not Stage.PUBLISHED:
+        raise ValueError("only what is published is validated again")
+    _report(conn, validation, was)
+    codes = [str(each.get("code")) for each in validation.report.get("reasons") or ()]
+    kind = PASSED if validation.verdict == "passed" else FAILED
+    history.append(conn, was.id, validation.at, kind, policy=validation.policy, reason=", ".join(codes))
+    history.changed(conn, was.adapter)
 
 
 def _report(conn: Connection, validation: Validation, was: AdapterVersion) -> None:

@@ -3,9 +3,10 @@
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
+from adapterd.core.rules import ENTERED, LEFT
 from adapterd.ports import ChannelRecord, RepoRecord
 from adapterd.registry import arrivals, history, rows
-from adapterd.registry.schema import channels, repos
+from adapterd.registry.schema import channels, repos, versions
 
 _SHOWN_OF_REPO = ("standing", "private")
 _SHOWN_OF_CHANNEL = ("number", "commit", "highest", "reason", "stalled")
@@ -21,8 +22,8 @@ def save_repo(conn: Connection, record: RepoRecord) -> None:
         history.changed(conn, values["adapter"])
 
 
-def save_channel(conn: Connection, record: ChannelRecord) -> None:
-    """Remember what was seen or done to a channel."""
+def save_channel(conn: Connection, record: ChannelRecord, at: float) -> None:
+    """Remember what was seen or done to a channel; histories of versions tell which one it holds from then on."""
     values = {**rows.plain(record), "adapter": arrivals.ensure_adapter(conn, record.adapter)}
     query = select(*rows.CHANNEL).where(channels.c.adapter == values["adapter"], channels.c.channel == record.channel)
     before = rows.one(conn, query, dict)
@@ -30,3 +31,14 @@ def save_channel(conn: Connection, record: ChannelRecord) -> None:
     conn.execute(new.on_conflict_do_update(index_elements=["adapter", "channel"], set_=values))
     if before is None or any(before[name] != values[name] for name in _SHOWN_OF_CHANNEL):
         history.changed(conn, values["adapter"])
+    was = before["number"] if before is not None else None
+    if was != record.number:
+        _told(conn, values["adapter"], was, at, LEFT, channel=record.channel, to=record.number)
+        _told(conn, values["adapter"], record.number, at, ENTERED, channel=record.channel)
+
+
+def _told(conn: Connection, adapter: str, number: int | None, at: float, kind: str, **detail: object) -> None:
+    """Add a line to the history of a version by its number; another publisher's has none here."""
+    row = conn.scalar(select(versions.c.id).where(versions.c.adapter == adapter, versions.c.number == number))
+    if number is not None and row is not None:
+        history.append(conn, row, at, kind, **detail)

@@ -229,12 +229,17 @@ class SqlRegistry(SqlReader):
     def save_channel(self, record: ChannelRecord) -> None:
         """Remember what was seen or done to a channel."""
         with self._write() as conn:
-            records.save_channel(conn, record)
+            records.save_channel(conn, record, self._clock())
 
     def note(self, version_id: int, kind: str, detail: Mapping[str, Any], at: float) -> None:
         """Append a line to a version's history."""
         with self._write() as conn:
             history.note(conn, version_id, at, kind, detail)
+
+    def report(self, validation: Validation) -> None:
+        """Record that a published version was validated again; stage, number and commit stay."""
+        with self._write() as conn:
+            line.report(conn, validation)
 
     # --- what goes ---
 

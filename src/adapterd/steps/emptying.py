@@ -40,7 +40,7 @@ def move_off(
         moves += [Delete(path) for path in sorted(there) if _ours(path) and path not in target]
     elif at:
         readme = hub.read(repo, head, pub.CARD) if pub.CARD in there else b""
-        moves = operations(target, there, readme, hub.read(repo, at, pub.CARD).decode("utf-8", "replace"), at)
+        moves = operations(target, there, readme, lambda path: hub.read(repo, at, path))
     else:
         moves = [Delete(p) for p in sorted(there) if p == pub.MANIFEST or channels.loader_reads(p)]
         if pub.CARD in there:

@@ -10,7 +10,7 @@ from adapterd.core import index
 from adapterd.core import publication as pub
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.moving import RepoStalledError, listing
-from adapterd.ports import AdapterRecord, Conflict, Hub, NotFound, RegistryReader
+from adapterd.ports import AdapterRecord, Hub, NotFound, RegistryReader
 from adapterd.spool import replace_file
 from adapterd.steps.host import Host
 from adapterd.steps.waivers import WAIVED, codes_of
@@ -98,8 +98,8 @@ def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
     """Bring the index repo up to date, where one is configured: one file per adapter, written by its publisher.
 
     Another publisher's files are left alone. Where a part on the Hub tells otherwise of channels, holds or yanks, a
-    person may have moved them meanwhile, so that the adapter's own repo is asked. Errors of the port pass through. True
-    where a commit was made.
+    person may have moved them meanwhile, so that the adapter's own repo is asked. Errors of the port pass through,
+    Conflict among them where others were faster each time. True where a commit was made.
     """
     if not (repo := repo_of(host)):
         return False
@@ -112,8 +112,6 @@ def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
             raise
         hub.create_repo(repo, private=host.config.hub.private)
         return listing.change(hub, repo, edit)
-    except Conflict:
-        return False  # other publishers were faster each time; the next round looks again
 
 
 def _is_there_on(hub: Hub, repo: str) -> bool:

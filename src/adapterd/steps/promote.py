@@ -6,13 +6,13 @@ crash between commit and record is found again by the commit's own trailers.
 
 from dataclasses import replace
 
-from adapterd import moving
-from adapterd.core import budget, channels
+from adapterd import moving, ruling
+from adapterd.core import budget, rules
 from adapterd.core import publication as pub
-from adapterd.core.channels import Rule
 from adapterd.core.reasons import reason
+from adapterd.core.rules import Back
 from adapterd.core.standing import erased_numbers, held, yanked
-from adapterd.core.version import AdapterVersion, Reason, Stage
+from adapterd.core.version import AdapterVersion, Reason
 from adapterd.log import get_logger
 from adapterd.moving import RepoStalledError
 from adapterd.ports import (
@@ -48,22 +48,31 @@ def stalled(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
     return [(record, version) for record, version in _wanting(host) if record.stalled]
 
 
+def held_back(host: Host) -> list[tuple[ChannelRecord, Back]]:
+    """The newer versions that channels do not take by themselves now, each with the reason."""
+    found = ruling.wanting(host.registry, host.config, host.clock())
+    return [(wanting.record, back) for wanting in found for back in wanting.back]
+
+
 def _wanting(host: Host) -> list[tuple[ChannelRecord, AdapterVersion]]:
     """Every channel that its rule wants elsewhere, whatever its standing, with the version that it wants."""
-    known = {(c.adapter, c.channel): c for c in host.registry.channels()}
-    candidates = {o.version for o in host.registry.observations(reason="unfinished") if o.version}
-    wanted = []
-    published: dict[str, list[AdapterVersion]] = {}
-    for version in host.registry.versions(stage=Stage.PUBLISHED):
-        published.setdefault(version.adapter, []).append(version)
-    for adapter, versions in sorted(published.items()):
-        standing = (host.registry.repo(adapter) or RepoRecord(adapter)).standing
-        for name, channel in host.config.channels.items():
-            record = known.get((adapter, name), ChannelRecord(adapter, name))
-            next_ = channels.wanted(Rule(channel.rule), name, versions, record.highest, standing, candidates)
-            if next_ is not None:
-                wanted.append((record, next_))
-    return wanted
+    _note_entries(host)
+    found = ruling.wanting(host.registry, host.config, host.clock())
+    return [(wanting.record, wanting.version) for wanting in found if wanting.version is not None]
+
+
+def _note_entries(host: Host) -> None:
+    """Begin to count for versions that a soak is about, and that a channel held before their history said so."""
+    about = {channel.soak_in for channel in host.config.channels.values()} - {None}
+    if not about:
+        return
+    told = host.registry.noted(rules.ENTERED)
+    for record in host.registry.channels():
+        if record.channel not in about or record.number is None:
+            continue
+        version = host.registry.find(record.adapter, number=record.number)
+        if version is not None and version.id not in told:
+            host.registry.note(version.id, rules.ENTERED, {"channel": record.channel}, host.clock())
 
 
 def promote(host: Host, record: ChannelRecord, version: AdapterVersion, jitter: float) -> ChannelRecord:
@@ -115,6 +124,9 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
     if number <= there.highest and (there.said is None or there.said.number != number):
         # Another publisher, or an earlier life with a registry that is lost, moved it further: it stays, or is empty.
         return ChannelRecord(repo, channel, there.said.number if there.said else None, there.head, highest)
+    if host.config.channels[channel].metric and there.said is not None and there.said.number != record.number:
+        # Somebody moved it since: the version was compared with another one than it holds.
+        return ChannelRecord(repo, channel, there.said.number, there.head, highest)
     to = pub.Committed(version.commit or "", pub.Trailers(version.identity, number, host.publisher))
     why = moving.Why(f"Promoted by rule `{host.config.channels[channel].rule}`.", host.publisher)
     return ChannelRecord(repo, channel, number, moving.move(hub, repo, there, to, why), max(highest, number))

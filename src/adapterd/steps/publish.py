@@ -20,6 +20,7 @@ from adapterd.core.examples import BadExamplesError
 from adapterd.core.publication import Expected
 from adapterd.core.readme import splice
 from adapterd.core.reasons import reason
+from adapterd.core.standing import erasures
 from adapterd.core.version import AdapterVersion, Advanced, Outcome, Refused, Stage, Stalled, Waiting
 from adapterd.moving import RepoStalledError
 from adapterd.ports import (
@@ -41,6 +42,7 @@ from adapterd.roots import SettleError, header_of
 from adapterd.spool import Snapshot
 from adapterd.steps import repo as repos
 from adapterd.steps.coalescing import superseding
+from adapterd.steps.history import losses_before
 from adapterd.steps.host import Host
 from adapterd.steps.mishaps import unread
 from adapterd.steps.validate import base_of, examples_of, passed, policy_of, root_of
@@ -101,7 +103,7 @@ def _prepare(host: Host, version: AdapterVersion) -> Prepared:
     """Re-hash the snapshot, and find the rules of today."""
     snapshot = host.spool.snapshot(version.adapter, version.tree)
     try:
-        base = base_of(host, version, snapshot, root_of(host, version))
+        base = base_of(host, version, snapshot.config, root_of(host, version))
     except BaseMissingError:
         # Validated already: that the base has left this host since is no reason to hold the version back.
         recorded = _recorded_base(host, version)
@@ -138,7 +140,7 @@ def _commit(
     if not passed(host, version, prepared.policy):
         return Advanced(Stage.STAGED, {"reason": reason("policy_changed", "validated under an older policy")})
     wanted = judge.policy_id(prepared.policy)
-    facts = _facts(host, prepared)
+    facts = _facts(host, prepared, record)
     intent = host.registry.plan(
         claim, above, lambda n: _render(facts, n, wanted), anew=anew or (stored is not None and stored.policy != wanted)
     )
@@ -181,10 +183,10 @@ def _tag(
     refs = hub.refs(repo)
     if refs.tags.get(tag) != commit:
         return Stalled(reason("foreign_tag", f"tag {tag} of {repo} names {refs.tags.get(tag, 'nothing')[:12]}"))
-    payload = tuple(sorted(set(wanted) - pub.OWN_FILES))
+    paths = tuple(sorted(path for path in wanted if path == pub.PICTURE or path not in pub.OWN_FILES))
     head, record = refs.branches.get(pub.BRANCH, commit), view.record
     if head == commit and not pub.untagged(view.seen, version.identity):
-        record = replace(record, versions_head=commit, paths=payload)
+        record = replace(record, versions_head=commit, paths=paths)
     return Advanced(Stage.PUBLISHED, {"number": number, "commit": commit, "repo": record})
 
 
@@ -197,11 +199,16 @@ def _finish(
     if problem := _other_payload(document, prepared.snapshot, number):
         return Stalled(reason("tree_differs", f"commit {commit[:12]} of {version.adapter}: {problem}"))
     readme = hub.read(version.adapter, commit, pub.CARD)
+    pictured = json.loads(document).get("picture")
+    picture = hub.read(version.adapter, commit, pub.PICTURE) if pictured else b""
+    if picture and pictured != {"sha256": ad.digest_of(picture)}:
+        return Stalled(reason("tree_differs", f"commit {commit[:12]} of {version.adapter}: its picture is another"))
     host.registry.adopt(claim, number)
     wanted = {
         **_expected_payload(prepared.snapshot),
         pub.MANIFEST: pub.expected(document),
         pub.CARD: pub.expected(readme),
+        **({pub.PICTURE: pub.expected(picture)} if picture else {}),
     }
     view = replace(view, record=replace(view.record, readme=readme))
     return _tag(host, claim, hub, view, wanted, number, commit, version)
@@ -280,28 +287,28 @@ def _expected_payload(snapshot: Snapshot) -> dict[str, Expected]:
 
 
 def _expected(snapshot: Snapshot, intent: Intent, readme: bytes) -> dict[str, Expected]:
-    return {
-        **_expected_payload(snapshot),
-        pub.MANIFEST: pub.expected(intent.files[pub.MANIFEST]),
-        pub.CARD: pub.expected(readme),
-    }
+    rendered = {path: pub.expected(data) for path, data in intent.files.items()}
+    return {**_expected_payload(snapshot), **rendered, pub.CARD: pub.expected(readme)}
 
 
 def _operations(snapshot: Snapshot, intent: Intent, readme: bytes, there: tuple[str, ...]) -> list[Operation]:
-    """One commit whose tree is exactly payload, manifest, card and .gitattributes."""
+    """One commit whose tree is exactly payload, what was rendered, and .gitattributes."""
     operations: list[Operation] = [AddFile(path, str(snapshot.payload / path)) for path in sorted(snapshot.files)]
-    operations += [AddBytes(pub.MANIFEST, intent.files[pub.MANIFEST]), AddBytes(pub.CARD, readme)]
-    stale = sorted(set(there) - set(snapshot.files) - pub.OWN_FILES)
+    operations += [AddBytes(path, data) for path, data in sorted({**intent.files, pub.CARD: readme}.items())]
+    own = pub.OWN_FILES - {pub.PICTURE}  # a version without a loss has none, and lets that of another go
+    stale = sorted(set(there) - set(snapshot.files) - set(intent.files) - own)
     return operations + [Delete(path) for path in stale]
 
 
 def _render(facts: card.Facts, number: int, policy: str) -> Intent:
     """The bytes that will be published, as a pure function of recorded facts."""
     files = {pub.MANIFEST: card.manifest(facts, number), pub.CARD: card.block(facts, number).encode()}
+    if picture := card.picture(facts, number):
+        files[pub.PICTURE] = picture
     return Intent(number, policy, files, card.commit_message(facts, number))
 
 
-def _facts(host: Host, prepared: Prepared) -> card.Facts:
+def _facts(host: Host, prepared: Prepared, record: RepoRecord) -> card.Facts:
     version, snapshot, base = prepared.version, prepared.snapshot, prepared.base
     policy = judge.policy_id(prepared.policy)
     validation = latest(host, version, policy)
@@ -330,6 +337,7 @@ def _facts(host: Host, prepared: Prepared) -> card.Facts:
         parameters=sum(t.elements for header in tensors for t in header),
         former=former or None,
         labels=version.labels,
+        history=losses_before(host.registry, version.adapter, erasures(record.standing)),
     )
 
 

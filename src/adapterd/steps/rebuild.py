@@ -14,11 +14,13 @@ from typing import Any
 from adapterd.core import adapter as ad
 from adapterd.core import card, naming, standing
 from adapterd.core import publication as pub
+from adapterd.core.facts import losses, section
 from adapterd.core.trainerstate import is_loss
 from adapterd.moving import RepoStalledError
 from adapterd.ports import ChannelRecord, Conflict, Draft, Hub, NotFound, Refs, RemoteCommit, RemoteFile, RepoRecord
 from adapterd.steps import repo as repos
 from adapterd.steps.again import restore_spool
+from adapterd.steps.history import MEASURED
 from adapterd.steps.host import Host
 from adapterd.steps.patience import patient
 from adapterd.steps.waivers import WAIVED
@@ -191,6 +193,9 @@ def _version(
     )
     for waiver in card.public(manifest.get("report") or {})["waivers"]:
         host.registry.note(version.id, WAIVED, waiver, host.clock())
+    if measured := losses(number, section(section(manifest, "report"), "measurements")):
+        noted = {"loss_adapter": measured.adapter, "loss_base": measured.base}
+        host.registry.note(version.id, MEASURED, noted, host.clock())
     learned.restored += 1
 
 

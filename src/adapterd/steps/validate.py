@@ -11,6 +11,7 @@ from dataclasses import replace
 from adapterd.bases import BaseMissingError, composition, locate, variant_of
 from adapterd.config import Config, Root
 from adapterd.core import verdict as judge
+from adapterd.core.adapter import AdapterConfig
 from adapterd.core.examples import MAX_BYTES, BadExamplesError, Example, digest, parse_examples
 from adapterd.core.naming import is_commit
 from adapterd.core.reasons import reason
@@ -39,7 +40,7 @@ def validate(host: Host, claim: Claim) -> Outcome:
         return Refused(Stage.SUPERSEDED, by)
     try:
         snapshot = host.spool.snapshot(version.adapter, version.tree)
-        base = base_of(host, version, snapshot, root)
+        base = base_of(host, version, snapshot.config, root)
         snapshot, version = _repaired(host, claim, snapshot, base)
     except (SettleError, BaseMissingError) as error:
         return unread(error)
@@ -57,7 +58,7 @@ def validate(host: Host, claim: Claim) -> Outcome:
         return _bound(host, version, snapshot, base, Advanced(Stage.VALIDATED))
     past = since_it_moved(host.registry.events(version.id), host.clock())
     try:
-        result = host.validator.probe(replace(_request(host.config, snapshot, base, examples), waited=past.waited))
+        result = host.validator.probe(replace(request_of(host.config, snapshot, base, examples), waited=past.waited))
     except (WorkerDied, DeviceBusy) as error:
         return unmeasured(host, version, past, error)
     return _bound(host, version, snapshot, base, judged(host, Examined(version, snapshot, base, policy), result))
@@ -69,13 +70,13 @@ def root_of(host: Host, version: AdapterVersion) -> Root | None:
     return host.root(sightings[0].root) if sightings else None
 
 
-def base_of(host: Host, version: AdapterVersion, snapshot: Snapshot, root: Root | None) -> BaseModel:
+def base_of(host: Host, version: AdapterVersion, saved: AdapterConfig, root: Root | None) -> BaseModel:
     """The base model of a version on this host. BaseMissingError says why there is none."""
     labelled = version.labels.get("base")
     wanted = labelled.get("revision") if isinstance(labelled, dict) else None
-    named = snapshot.config.revision
+    named = saved.revision
     return locate(
-        version.base or snapshot.config.base,
+        version.base or saved.base,
         str(wanted or (named if is_commit(named) else "")),
         host.config,
         host.hub,
@@ -186,7 +187,8 @@ def passed(host: Host, version: AdapterVersion, policy: judge.Policy) -> bool:
     )
 
 
-def _request(config: Config, snapshot: Snapshot, base: BaseModel, examples: tuple[Example, ...]) -> ProbeRequest:
+def request_of(config: Config, snapshot: Snapshot, base: BaseModel, examples: tuple[Example, ...]) -> ProbeRequest:
+    """What the worker is asked to measure under a configuration."""
     rules = config.validation
     return ProbeRequest(
         snapshot=str(snapshot.payload),

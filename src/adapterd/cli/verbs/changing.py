@@ -51,6 +51,15 @@ def waive(given: Path | None, code: str, reference: str, why: str) -> int:
     return Exit.DONE
 
 
+def revalidate(given: Path | None, reference: str) -> int:
+    """Have the daemon validate published versions again."""
+    reference_of(reference)
+    at = places(load(path_of(given)), os.environ, Path.home())
+    for each in call(at.socket, "revalidate", {"reference": reference}, "", 60.0)["asked"]:
+        line(f"{each} is validated again when no new version is due; `adapterd show {each}` tells what came of it")
+    return Exit.DONE
+
+
 def adopt(given: Path | None, adapter: str, why: str) -> int:
     """Make a repo ours."""
     name = reference_of(adapter).adapter

@@ -92,12 +92,12 @@ def _run(hub: Hub, found: Following, *, once: bool) -> int:
         held.enter_context(memory.alone())
         held.enter_context(_stopping(stop))
         notifier = Notifier.take(os.environ)
-        logger = log.get_logger("follow")
+        told = log.get_logger("follow")
 
         def tell(event: str, **fields: object) -> None:
             if once and event == "held_back":
                 return  # the summary says it in two lines
-            logger.info(event, **fields) if event not in _WARNINGS else logger.warning(event, **fields)
+            told.info(event, **fields) if event not in _WARNINGS else told.warning(event, **fields)
 
         engines: list[Engine] = [_engine(each, found.dir) for each in found.engines]
         if found.exec:

@@ -5,6 +5,7 @@ from typing import Any
 from adapterd.core.standing import erasures
 from adapterd.core.version import AdapterVersion
 from adapterd.ports import ChannelRecord, Observation, RegistryReader
+from adapterd.ruling import Wanting
 
 
 def version(of: AdapterVersion, *, erased: bool = False) -> dict[str, Any]:
@@ -67,6 +68,23 @@ def channel(of: ChannelRecord) -> dict[str, Any]:
         "message": of.message or None,
         "hint": of.hint or None,
     }
+
+
+def held_back(of: Wanting) -> list[dict[str, Any]]:
+    """The versions that a channel does not take by itself, each with the reason."""
+    return [
+        {
+            "adapter": of.record.adapter,
+            "channel": of.record.channel,
+            "holds": of.record.number,
+            "number": back.version.number,
+            "until": back.until,
+            "reason": back.reason.code,
+            "message": back.reason.message,
+            "hint": back.reason.hint,
+        }
+        for back in of.back
+    ]
 
 
 def erased(registry: RegistryReader, adapter: str) -> frozenset[str]:

@@ -2,12 +2,14 @@
 
 import os
 import shlex
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from adapterd import ruling
 from adapterd.cli import say
 from adapterd.cli.exits import Exit, UsageFaultError
 from adapterd.cli.verbs import plain, telling
@@ -35,13 +37,14 @@ def show(given: Path | None, what: str, *, as_json: bool) -> int:
         tell = _tell_path
     else:
         reference = reference_of(what)
-        with reader_of(config_of(given)) as registry:
+        config = config_of(given)
+        with reader_of(config) as registry:
             if "@" not in what and not _knows(registry, reference.adapter):
                 raise NotFound(
                     f"{what} is neither a directory here nor an adapter that the registry knows",
                     "`adapterd list` shows the adapters, `adapterd list --directories` the directories",
                 )
-            found = history(registry, version_of(registry, reference))
+            found = history(registry, version_of(registry, reference), config)
         tell = telling.version
     if as_json:
         say.document(found)
@@ -93,8 +96,8 @@ def _newest(registry: RegistryReader, adapter: str) -> str:
     return f"its newest version is v{newest}; `adapterd list {adapter}` shows all"
 
 
-def history(registry: RegistryReader, version: AdapterVersion) -> dict[str, Any]:
-    """A version with its sightings, reports and events, and the Hub id of the base that its series is bound to."""
+def history(registry: RegistryReader, version: AdapterVersion, config: Config) -> dict[str, Any]:
+    """A version with its sightings, reports and events, its series' base, and the channels that do not take it."""
     repo = registry.repo(version.adapter)
     stones = tombstones(repo.standing) if repo is not None else ()
     stone = next((stone for stone in stones if stone.identity == version.identity), None)
@@ -106,10 +109,17 @@ def history(registry: RegistryReader, version: AdapterVersion) -> dict[str, Any]
         "base": bound or None,
         "labels": dict(version.labels),
         "repairs": [dict(repair) for repair in version.repairs],
+        "held_back": _held_back(registry, version, config),
         "sightings": [asdict(sighting) for sighting in registry.sightings(version.id)],
         "reports": [{"at": v.at, **v.report} for v in registry.validations(version.id)],
         "events": [{"at": e.at, "kind": e.kind, "detail": dict(e.detail)} for e in registry.events(version.id)],
     }
+
+
+def _held_back(registry: RegistryReader, version: AdapterVersion, config: Config) -> list[dict[str, Any]]:
+    wanting = ruling.wanting(registry, config, time.time(), version.adapter)
+    told = [each for one in wanting for each in plain.held_back(one)]
+    return [each for each in told if each["number"] == version.number]
 
 
 def _path(given: Path | None, path: Path) -> dict[str, Any]:
@@ -164,7 +174,7 @@ def _known(config: Config, path: Path) -> dict[str, Any]:
                     return {
                         "root": str(root.path),
                         "observation": plain.observation(observation) if observation else None,
-                        "history": history(registry, version) if version else None,
+                        "history": history(registry, version, config) if version else None,
                     }
     return {}
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from adapterd import ruling
 from adapterd.cli import say
 from adapterd.cli.exits import Exit
 from adapterd.cli.verbs import plain
 from adapterd.cli.verbs.settings import config_of, reader_of
-from adapterd.config import places
+from adapterd.config import Config, places
 from adapterd.control import NoDaemonError, call
 from adapterd.core import pushes
 from adapterd.core.version import LIVE, Stage
@@ -27,6 +28,7 @@ def status(given: Path | None, *, as_json: bool) -> int:
     health = _health(places(config, os.environ, Path.home()).socket)
     with reader_of(config) as registry:
         found: dict[str, Any] = {"daemon": health, "counts": dict(registry.counts()), **_standing(registry)}
+        found |= _channels(registry, config)
         found["erased"] = sum(len(plain.erased(registry, adapter.name)) for adapter in registry.adapters())
         found["next_push"] = pushes.document(push := pushes.first(registry.versions(stage=Stage.VALIDATED)))
     if as_json:
@@ -58,6 +60,25 @@ def _standing(registry: RegistryReader) -> dict[str, list[dict[str, Any]]]:
         "waiting_directories": [plain.observation(o) for o in seen if o.state == "waiting"],
         "rejected": [plain.version(v) for v in registry.versions(stage=Stage.REJECTED)],
         "refused_directories": [plain.observation(o) for o in seen if o.state == "refused"],
+    }
+
+
+def _channels(registry: RegistryReader, config: Config) -> dict[str, list[dict[str, Any]]]:
+    """What channels do not take by themselves, and what they hold although it does not pass any more."""
+    wanting = ruling.wanting(registry, config, time.time())
+    return {
+        "held_back": [each for one in wanting for each in plain.held_back(one)],
+        "failing": [
+            {
+                "adapter": failing.version.adapter,
+                "label": failing.version.label,
+                "channels": list(failing.channels),
+                "reason": failing.reason.code,
+                "message": failing.reason.message,
+                "hint": failing.reason.hint,
+            }
+            for failing in ruling.failing(registry)
+        ],
     }
 
 
@@ -110,6 +131,16 @@ def _tell_standing(found: Mapping[str, Any]) -> None:
     for item in found["stalled"] + found["stalled_channels"] + found["stalled_directories"]:
         say.line(f"{_name(item)}: {item['reason']}")
         _problem(item["message"], item["hint"])
+    _titled("published, and does not pass any more:", found["failing"])
+    for item in found["failing"]:
+        held = f", held by {', '.join(item['channels'])}" if item["channels"] else ""
+        say.line(f"{item['label']}{held}: {item['reason']}")
+        _problem(item["message"], item["hint"])
+    _titled("held back from channels:", found["held_back"])
+    for item in found["held_back"]:
+        when = f", {until(item['until'], time.time())} ({say.when(item['until'])})" if item["until"] else ""
+        say.line(f"{item['adapter']}@{item['channel']}: {item['reason']}{when}")
+        _problem(item["message"], None if item["until"] else item["hint"])
     now = time.time()
     waiting = found["waiting"] + found["waiting_channels"] + found["waiting_directories"]
     _titled("waiting:", waiting)

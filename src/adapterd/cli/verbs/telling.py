@@ -1,7 +1,7 @@
 """How a version, its reports and its history are told in words."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ def version(found: Mapping[str, Any]) -> None:
         say.line(f"  Try: {version['hint']}")
     if push := found["next_push"]:
         say.line(pushes.told(pushes.Push(**{**push, "message": push["message"] or ""}), time.time(), say.when))
+    _held_back(found["held_back"])
     named = {**version, "base": found["base"] or version["base"]}
     for name in ("commit", "identity", "tree", "base", "run", "step"):
         if named[name] not in (None, ""):
@@ -43,6 +44,13 @@ def version(found: Mapping[str, Any]) -> None:
     for event in found["events"]:
         say.line(f"{say.when(event['at'])}  {event['kind']}  {_detail(event['detail'])}".rstrip())
         tail(event["detail"])
+
+
+def _held_back(found: Sequence[Mapping[str, Any]]) -> None:
+    for each in found:
+        when = f", until {say.when(each['until'])}" if each["until"] else ""
+        say.line(f"not taken by channel {each['channel']}{when}: {each['reason']}: {each['message']}")
+        say.line(f"  Try: {each['hint']}")
 
 
 def measurements(measured: Mapping[str, Any]) -> None:

@@ -1,0 +1,85 @@
+"""What the rules of the channels want now: read from registry and configuration, decided by `core.rules`.
+
+Nothing is done here, so that verbs which read can tell it too; `steps.promote` moves what is wanted.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from adapterd.config import Channel, Config
+from adapterd.core import channels, rules
+from adapterd.core.channels import Rule
+from adapterd.core.rules import FAILED, LOOKED_AT, Back, Known, Present, Terms
+from adapterd.core.version import AdapterVersion, Reason, Stage
+from adapterd.ports import ChannelRecord, RegistryReader, RepoRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Wanting:
+    """One channel whose rule has something to say: the version that it takes now, and those that it does not take."""
+
+    record: ChannelRecord
+    version: AdapterVersion | None
+    back: tuple[Back, ...] = ()
+
+
+def wanting(registry: RegistryReader, config: Config, now: float, of: str | None = None) -> Iterator[Wanting]:
+    """Every channel of one adapter or all for which there is a newer version, whatever its standing."""
+    known = {(c.adapter, c.channel): c for c in registry.channels()}
+    candidates = {o.version for o in registry.observations(reason="unfinished") if o.version}
+    published: dict[str, list[AdapterVersion]] = {}
+    for version in registry.versions(of, Stage.PUBLISHED):
+        published.setdefault(version.adapter, []).append(version)
+    for adapter, versions in sorted(published.items()):
+        standing = (registry.repo(adapter) or RepoRecord(adapter)).standing
+        for name, channel in config.channels.items():
+            record = known.get((adapter, name), ChannelRecord(adapter, name))
+            suited = channels.suited(Rule(channel.rule), versions, record.highest, standing, candidates)[:LOOKED_AT]
+            if not suited:
+                continue
+            terms = terms_of(channel)
+            present = Present(name, record.number, _held(registry, versions, record, terms), standing)
+            found = rules.wish(terms, present, suited, _known(registry, suited), now)
+            yield Wanting(record, found.version, found.back)
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A published version whose last report says no, why, and the channels that hold it."""
+
+    version: AdapterVersion
+    reason: Reason
+    channels: tuple[str, ...] = ()
+
+
+def failing(registry: RegistryReader) -> tuple[Failing, ...]:
+    """Every version that failed when it was validated again, and has not passed since."""
+    found = []
+    for row in sorted(registry.noted(FAILED)):
+        version, why = registry.version(row), rules.failing(registry.validations(row))
+        if version is not None and why is not None:
+            holding = (c.channel for c in registry.channels(version.adapter) if c.number == version.number)
+            found.append(Failing(version, why, tuple(holding)))
+    return tuple(found)
+
+
+def terms_of(channel: Channel) -> Terms:
+    """What a channel of the configuration asks for."""
+    return Terms(
+        Rule(channel.rule),
+        metric=channel.metric or "",
+        better=channel.direction,
+        tolerance=channel.tolerance,
+        soak_in=channel.soak_in or "",
+        soak_for=channel.soak_for,
+    )
+
+
+def _held(registry: RegistryReader, versions: list[AdapterVersion], record: ChannelRecord, terms: Terms) -> Known:
+    """What is known of the version that a channel holds, where that is asked for."""
+    held = next((v for v in versions if v.number == record.number), None) if terms.metric else None
+    return rules.NOTHING if held is None else Known(registry.validations(held.id))
+
+
+def _known(registry: RegistryReader, suited: tuple[AdapterVersion, ...]) -> Mapping[int, Known]:
+    return {v.id: Known(registry.validations(v.id), registry.events(v.id)) for v in suited}
