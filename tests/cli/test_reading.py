@@ -107,7 +107,7 @@ def test_status_and_show_say_what_channels_do_not_take_and_why(host: Path) -> No
         registry.save_repo(RepoRecord("acme/support", standing_head="a" * 40, standing=said))
     text = run("status")
     assert "held back from channels:\nacme/support@main: channel_held\n  v1 would go to main, which is held\n" in text
-    assert "`adapterd release`" in text
+    assert "`adapterd release" in text
     (held,) = parsed("status")["held_back"]
     assert (held["channel"], held["holds"], held["number"], held["until"]) == ("main", None, 1, None)
     assert "not taken by channel main: channel_held: v1 would go to main" in run("show", "acme/support@v1")
