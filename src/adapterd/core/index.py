@@ -31,7 +31,7 @@ class Told:
 
     Attributes:
         waived: codes that a person set aside.
-        engines: the verdicts of its report, as the manifest has them.
+        engines: the verdicts of its report, as `verdicts` gives them.
         published: when, in seconds since the epoch; None where that is not known.
     """
 
@@ -62,12 +62,16 @@ def adapter_entry(
     return with_standing(entry, channels, standing)
 
 
-def _version(adapter: str, version: AdapterVersion, told: Told) -> dict[str, Any]:
-    engines = {
+def verdicts(engines: object) -> dict[str, Any]:
+    """Of the verdicts in a report what a part has: whether each engine takes it, and with which flags."""
+    return {
         name: {key: said[key] for key in ("takes", "effect", "versions", "flags") if key in said}
-        for name, said in (told.engines or {}).items()
+        for name, said in (engines.items() if isinstance(engines, Mapping) else ())
         if isinstance(said, Mapping)
     }
+
+
+def _version(adapter: str, version: AdapterVersion, told: Told) -> dict[str, Any]:
     return {
         "commit": version.commit,
         "identity": version.identity,
@@ -76,7 +80,7 @@ def _version(adapter: str, version: AdapterVersion, told: Told) -> dict[str, Any
         "final": version.final,
         "serving_name": serving_name(adapter, version.number or 0, version.identity),
         **({"waived": list(told.waived)} if told.waived else {}),
-        **({"engines": engines} if engines else {}),
+        **({"engines": told.engines} if told.engines else {}),
         **({"published": int(told.published)} if told.published else {}),
     }
 

@@ -1,5 +1,6 @@
 """export: the index document follows the registry's generation. Level-triggered, beside the line."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,6 +24,7 @@ class Parts:
         """Know nothing yet."""
         self._known: dict[AdapterRecord, tuple[int, dict[str, Any] | None]] = {}
         self._told: dict[int, index.Told] = {}
+        self._verdicts: dict[str, Mapping[str, Any]] = {}
 
     def __call__(self, registry: RegistryReader, publisher: str) -> list[dict[str, Any]]:
         """The parts of adapters that have a published version, by name."""
@@ -53,8 +55,10 @@ class Parts:
         if version.id not in self._told:
             at = [e.at for e in registry.events(version.id) if e.kind == Stage.PUBLISHED]
             passed = [v.report for v in registry.validations(version.id) if v.verdict == "passed"]
-            engines = passed[-1].get("engines") if passed else None
-            self._told[version.id] = index.Told((), engines, at[-1] if at else None)
+            engines = index.verdicts(passed[-1].get("engines")) if passed else {}
+            # The versions of a series have mostly the same verdicts: they are kept once.
+            shared = self._verdicts.setdefault(json.dumps(engines, sort_keys=True), engines)
+            self._told[version.id] = index.Told((), shared, at[-1] if at else None)
         found = self._told[version.id]
         return replace(found, waived=codes_of(registry, version)) if waived else found
 
