@@ -86,7 +86,7 @@ def test_a_clock_that_was_set_back_lets_nothing_go() -> None:
 
 
 def test_a_report_is_cut_to_what_later_versions_are_compared_with() -> None:
-    """Verdict, codes, policy, the base's fingerprint and the losses stay; cut again it is the same."""
+    """Verdicts, codes, policy, the base's fingerprint and the losses stay; cut again it is the same."""
     report = {
         "verdict": "passed",
         "policy": "p",
@@ -97,7 +97,7 @@ def test_a_report_is_cut_to_what_later_versions_are_compared_with() -> None:
         "waivers": [{"code": "no_effect"}],
         "measurements": {"loss_adapter": 2.0, "loss_base": 3.0, "layers": [1, 2, 3]},
         "golden": {"texts": ["..."]},
-        "engines": {"vllm": {}},
+        "engines": {"vllm": {"takes": "yes", "flags": ["--enable-lora"], "reasons": [{"text": "long"}]}},
         "log_tail": "...",
     }
     cut = retention.cut(report)
@@ -110,6 +110,7 @@ def test_a_report_is_cut_to_what_later_versions_are_compared_with() -> None:
         "warnings": [{"code": "loss_not_lower", "message": "", "hint": ""}],
         "waivers": [{"code": "no_effect"}],
         "measurements": {"loss_adapter": 2.0, "loss_base": 3.0},
+        "engines": {"vllm": {"takes": "yes", "flags": ["--enable-lora"]}},
         "cut": True,
     }
     assert retention.cut(cut) == cut

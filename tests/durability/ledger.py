@@ -53,7 +53,7 @@ def channel(hub: Hub, adapter: str, finals: frozenset[str], name: str = "main") 
             newest = commit
     if not newest:
         return
-    own = {pub.CARD, ".gitattributes"}
+    own = {pub.CARD, pub.PICTURE, ".gitattributes"}
     wanted = {path: file for path, file in hub.tree(adapter, newest).items() if path not in own}
     there = hub.tree(adapter, refs.branches[name])
     wrong = [path for path, file in wanted.items() if there.get(path) != file]

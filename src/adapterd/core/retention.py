@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from adapterd.core.index import verdicts
 from adapterd.core.rules import BETTER, OWN
 from adapterd.core.version import LIVE, AdapterVersion, Stage
 from adapterd.core.words import span
@@ -147,7 +148,10 @@ def _without_row(each: Lying, rules: Rules, now: float) -> tuple[bool, str]:
 
 
 def cut(report: Mapping[str, Any]) -> dict[str, Any]:
-    """A report cut to its verdict: codes, policy and what later versions are compared with; a cut one stays."""
+    """A report cut to its verdicts: codes, policy, engines, and what later versions are compared with.
+
+    A cut one stays.
+    """
     if report.get(CUT):
         return dict(report)
     measured = report.get("measurements")
@@ -158,6 +162,7 @@ def cut(report: Mapping[str, Any]) -> dict[str, Any]:
         "reasons": _codes(report.get("reasons")),
         "warnings": _codes(report.get("warnings")),
         "measurements": numbers,
+        "engines": verdicts(report.get("engines")),
         CUT: True,
     }
 
