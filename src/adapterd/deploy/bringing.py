@@ -1,9 +1,11 @@
 """Bring what a name means now to a shelf; where the Hub is away, stay with what lies there verified."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from adapterd.core.naming import Reference
+from adapterd.deploy.layout import payload_of
 from adapterd.deploy.manifest import parse_manifest
 from adapterd.deploy.pulling import Say
 from adapterd.deploy.resolving import Resolved, resolve
@@ -30,7 +32,9 @@ class Brought:
     offline: bool = False
 
 
-def bring(hub: Hub, reference: Reference, shelf: Shelf, say: Say, *, now: float, force: bool = False) -> Brought:
+def bring(
+    hub: Hub, reference: Reference, shelf: Shelf, say: Say, *, now: float, force: bool = False, link: str = ""
+) -> Brought:
     """Let the version that a reference means lie on the shelf, verified.
 
     Where it lies there already, the Hub is asked twice at most. Where the Hub cannot be reached, an exact version that
@@ -43,6 +47,7 @@ def bring(hub: Hub, reference: Reference, shelf: Shelf, say: Say, *, now: float,
         say: told what is being done, line by line.
         now: seconds since the epoch.
         force: as `Shelf.put` takes it.
+        link: as `Shelf.put` takes it.
 
     Raises:
         Transient: the Hub cannot be reached, and nothing that would do lies there.
@@ -55,12 +60,27 @@ def bring(hub: Hub, reference: Reference, shelf: Shelf, say: Say, *, now: float,
             hint = f"pull again when the Hub answers; {told}"
             raise _again(away, hint) from away
         version = _as_resolved(held)
-        shelf.put(hub, version, say, force=force)  # a former one comes back; nothing is downloaded
-        return Brought(version, shelf.there()[held.serving_name], (f"{away.message}; {told}",), offline=True)
-    shelf.put(hub, found, say, force=force)
+        # A former one comes back; nothing is downloaded.
+        place = shelf.put(hub, version, say, force=force, link=link)
+        return Brought(version, _held(shelf, version, place), (f"{away.message}; {told}",), offline=True)
+    place = shelf.put(hub, found, say, force=force, link=link)
     if reference.channel is not None:
         shelf.remember(reference.channel, found, now)
-    return Brought(found, shelf.there()[found.serving_name], found.warnings)
+    return Brought(found, _held(shelf, found, place), found.warnings)
+
+
+def _held(shelf: Shelf, version: Resolved, place: Path) -> Held:
+    """A version as it was put in its place; another pull may have moved the place on since."""
+    return Held(
+        version.serving_name,
+        version.adapter,
+        version.number,
+        version.identity,
+        version.commit,
+        place,
+        payload_of(shelf.layout, version),
+        version.manifest,
+    )
 
 
 def _again(error: Transient, hint: str) -> Transient:

@@ -139,7 +139,11 @@ def aside_at(aside: Path, target: Path) -> Iterator[Path]:
         if error.errno not in UNWRITABLE:
             raise
         raise denied(target, error) from error
-    descriptor = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    busy = Transient(f"another pull of the same version to {target} is under way", "pull again when it has ended")
+    try:
+        descriptor = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:  # another pull ended, and took it or swept it away
+        raise busy from None
     try:
         if os.fstat(descriptor).st_uid != os.geteuid():
             raise OccupiedError(
@@ -151,9 +155,7 @@ def aside_at(aside: Path, target: Path) -> Iterator[Path]:
         except (BlockingIOError, FileNotFoundError):
             mine = False
         if not mine:
-            raise Transient(
-                f"another pull of the same version to {target} is under way", "pull again when it has ended"
-            )
+            raise busy
         yield aside
     finally:
         os.close(descriptor)

@@ -70,7 +70,7 @@ class Shelf:
         plain = layout is Layout.PLAIN
         self.room = Room(directory.with_name(f".{directory.name}.adapterd") if plain else directory / ".adapterd")
 
-    def put(self, hub: Hub, resolved: Resolved, say: Say, *, force: bool = False) -> Path:
+    def put(self, hub: Hub, resolved: Resolved, say: Say, *, force: bool = False, link: str = "") -> Path:
         """Let the version lie here, whole and verified; where. Nothing is downloaded where it lies here already.
 
         In the layout ``plain`` another whole version of the same adapter makes room, and stays as a former one.
@@ -80,6 +80,7 @@ class Shelf:
             resolved: the version.
             say: told what is being done, line by line.
             force: replace what was altered, or belongs to another adapter.
+            link: a name that means this version from the same moment on, so that nobody tidies it away in between.
 
         Raises:
             OccupiedError: something else lies there; AlteredError and ForeignPlaceError are of this kind.
@@ -88,7 +89,7 @@ class Shelf:
         """
         name, files = demand_name(resolved.serving_name), payload_of(self.layout, resolved)
         place = self.directory if self.layout is Layout.PLAIN else self.directory / name
-        if self._lies(resolved, files, place, force=force):
+        if self._lies(resolved, files, place, force=force) and (not link or self._linked(link, name)):
             say(f"{resolved.adapter}@{resolved.tag} is already there; nothing to download")
             return place
         if self.layout is Layout.PLAIN and self._bring_back(resolved, files):
@@ -99,6 +100,8 @@ class Shelf:
             with self.room.locked():
                 self._record(resolved)
                 self._switch(self._named(aside, name), place)
+                if link:
+                    self._link(link, name)
         return place
 
     def there(self) -> Mapping[str, Held]:
@@ -162,17 +165,8 @@ class Shelf:
             NotFound: there is no such version here.
             OccupiedError: something that is no link has the name.
         """
-        if self.layout is not Layout.VLLM:
-            raise OccupiedError(f"the layout {self.layout} has no links", "use the layout vllm, or the serving name")
-        place = self.directory / demand_name(name)
-        if not (self.directory / demand_name(serving_name)).is_dir() or name == serving_name:
+        if not self._linked(name, serving_name):
             raise NotFound(f"{serving_name} does not lie in {self.directory}", "pull it first")
-        with self.room.locked():
-            if place.is_symlink() and str(place.readlink()) == serving_name:
-                return
-            if place.exists() and not place.is_symlink():
-                raise OccupiedError(f"{place} is no link", "remove it, or choose another name")
-            self.room.link(place, serving_name)
 
     def remove(self, serving_name: str) -> None:
         """Take a version away; nothing happens where it does not lie here.
@@ -205,8 +199,50 @@ class Shelf:
             self.room.sweep()
         return tuple(removed)
 
+    def _linked(self, name: str, serving_name: str) -> bool:
+        """Let a name mean a version; False where it does not lie here."""
+        if self.layout is not Layout.VLLM:
+            raise OccupiedError(f"the layout {self.layout} has no links", "use the layout vllm, or the serving name")
+        folder = self.directory / demand_name(serving_name)
+        if not folder.is_dir() or name == serving_name:
+            return False
+        with self.room.locked():
+            if not folder.is_dir():
+                return False
+            self._link(name, serving_name)
+        return True
+
+    def _link(self, name: str, serving_name: str) -> None:
+        """Let a name mean a version that lies here. The lock is held."""
+        place = self.directory / demand_name(name)
+        if place.is_symlink() and str(place.readlink()) == serving_name:
+            return
+        if place.exists() and not place.is_symlink():
+            raise OccupiedError(f"{place} is no link", "remove it, or choose another name")
+        self.room.link(place, serving_name)
+
     def _lies(self, resolved: Resolved, files: Files, place: Path, *, force: bool) -> bool:
         """Whether the version lies in its place; an error where something lies there that may not be replaced."""
+        try:
+            found = self._looked(resolved, files, place, force=force)
+        except (OccupiedError, FileNotFoundError) as seen:
+            if not self.room.path.is_dir():
+                raise
+            # Another pull may have switched it while it was read; none does while the lock is held.
+            try:
+                with self.room.locked():
+                    found = self._looked(resolved, files, place, force=force)
+            except Denied:
+                raise seen from None
+        if not found:
+            return False
+        manifest = self.manifest(place)
+        if not manifest.is_file() or self.room.commit(resolved.serving_name, resolved.manifest) != resolved.commit:
+            self._note(resolved)
+        return True
+
+    def _looked(self, resolved: Resolved, files: Files, place: Path, *, force: bool) -> bool:
+        """The same, of what lies there while it is read."""
         name = f"{resolved.adapter}@{resolved.tag}"
         manifest = self.manifest(place)
         occupied = occupied_by(name, place, manifest)
@@ -217,8 +253,6 @@ class Shelf:
         lost = self.layout is Layout.NIM and known is None and place.is_dir()
         problem = altered(place, files) if lost or known == resolved.manifest else OTHER
         if not problem:
-            if lost or self.room.commit(resolved.serving_name, resolved.manifest) != resolved.commit:
-                self._note(resolved)
             return True
         if not occupied:
             raise ForeignPlaceError(f"{place} holds something else than {name}: {problem}", FOREIGN)

@@ -55,10 +55,8 @@ def pull(given: Path | None, adapter: str, place: Place, endpoint: str | None, *
         raise UsageFaultError(f"the layout {layout} has no links", "--link goes with --layout vllm")
     shelf = deploy.Shelf(directory, layout)
     with hub_of(given, endpoint) as hub, progress(f"pulling {adapter} from {hub.endpoint}") as tell:
-        brought = deploy.bring(hub, reference, shelf, tell, now=time.time(), force=place.force)
+        brought = deploy.bring(hub, reference, shelf, tell, now=time.time(), force=place.force, link=place.link)
     name, held = brought.resolved.serving_name, brought.held
-    if place.link:
-        shelf.link(place.link, name)
     with suppress(Denied):  # what lies there whole is good, whoever may write there
         shelf.tidy(place.keep, but=[name])
     for warning in brought.warnings:
