@@ -221,7 +221,7 @@ class Shelf:
                 self._note(resolved)
             return True
         if not occupied:
-            raise ForeignPlaceError(f"{place} holds something else than {name}: {problem}", FOREIGN)
+            raise ForeignPlaceError(f"{place} holds something that was never pulled; {name} was not put there", FOREIGN)
         if force:
             return False
         if problem != OTHER:
