@@ -402,6 +402,14 @@ def test_a_version_without_golden_outputs_takes_over_in_doubt(site: Site, channe
         site.said.clear()
 
 
+def test_what_is_not_asked_is_not_said_to_have_passed(site: Site, channel: "Repo") -> None:
+    """A program has no prompts to answer: the version takes over, and nothing is claimed of golden outputs."""
+    site.prove = lambda _engine, _held: ("unasked", "a command is not asked")
+    assert site.follower(channel.adapter).turn().troubles == ()
+    assert site.aliases == {"name-0": name_of(channel, 1)}
+    assert not [event for event, _ in site.said if event.startswith("golden_")]
+
+
 def test_a_command_is_an_engine_too(site: Site, channel: "Repo", tmp_path: Path) -> None:
     """It is told of each version once, by all followers of a folder together."""
     told = tmp_path / "told"

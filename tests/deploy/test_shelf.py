@@ -138,7 +138,7 @@ def test_what_was_never_pulled_is_never_replaced(
     place = shelf.directory if shelf.layout is Layout.PLAIN else shelf.directory / versions[1].serving_name
     place.mkdir(parents=True)
     (place / "thesis.txt").write_text("years of work")
-    with pytest.raises(ForeignPlaceError):
+    with pytest.raises(ForeignPlaceError, match="was never pulled"):
         shelf.put(published.hub, versions[1], said.append, force=True)
     assert (place / "thesis.txt").read_text() == "years of work"
 

@@ -255,7 +255,7 @@ class Shelf:
         if not problem:
             return True
         if not occupied:
-            raise ForeignPlaceError(f"{place} holds something else than {name}: {problem}", FOREIGN)
+            raise ForeignPlaceError(f"{place} holds something that was never pulled; {name} was not put there", FOREIGN)
         if force:
             return False
         if problem != OTHER:

@@ -91,8 +91,9 @@ class CommandEngine:
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             raise Transient(f"{what} did not end within {self._deadline:g} s and was killed", code="engine") from None
-        tail = " ".join(output.decode("utf-8", "replace").split())[-_TAIL:]
+        words = " ".join(output.decode("utf-8", "replace").split())[-_TAIL:]
+        tail = f": {words}" if words else ""
         if process.returncode == LATER:
-            raise Transient(f"{what} asks to wait: {tail}", code="engine")
+            raise Transient(f"{what} asks to wait{tail}", code="engine")
         if process.returncode:
-            raise EngineRefusedError(f"{what} ended with exit code {process.returncode}: {tail}", "the command by hand")
+            raise EngineRefusedError(f"{what} ended with exit code {process.returncode}{tail}", "the command by hand")

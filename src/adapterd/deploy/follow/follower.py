@@ -33,7 +33,7 @@ from adapterd.core.version import backoff
 from adapterd.deploy.engines import Engine, Order
 from adapterd.deploy.faults import ErasedError, VerificationError
 from adapterd.deploy.follow.memory import Memory
-from adapterd.deploy.follow.proving import PROVEN, prove
+from adapterd.deploy.follow.proving import PROVEN, UNASKED, prove
 from adapterd.deploy.follow.reporting import Report, Trouble, status
 from adapterd.deploy.follow.wishes import Settings, Spec, Wishes
 from adapterd.deploy.shelf import Held, Shelf
@@ -247,7 +247,8 @@ class Follower:
             verdict, why = INCONCLUSIVE, error.message
         proven = verdict in PROVEN
         event = "golden_passed" if proven else "golden_doubtful"
-        self._tell(event, engine=key, serving_name=serving, verdict=verdict, why=why)
+        if verdict != UNASKED:
+            self._tell(event, engine=key, serving_name=serving, verdict=verdict, why=why)
         if not proven and self._settings.golden is Golden.REQUIRE:
             raise VerificationError(f"{serving} is not proven on {key}: {why}", "golden: warn, or another version")
         self._checked[key, serving] = proven
