@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapterd.config import Config, ConfigError, find_token, load
+from adapterd.config import Config, ConfigError, Problem, find_token, load
 
 if TYPE_CHECKING:
     from adapterd.hub.client import HubClient
@@ -62,6 +62,9 @@ def hub_at(address: str, config: Config | None, *, guest: bool = False) -> Itera
     """The Hub at an address, with this configuration's token and settings, or with those of the environment."""
     from adapterd.hub.client import GuestClient, HubClient  # noqa: PLC0415 - it costs a library
 
+    if not address.startswith(("http://", "https://")):
+        problem = Problem(None, "", f"{address!r} is no address of a Hub", "https://..., in HF_ENDPOINT or --endpoint")
+        raise ConfigError("hub", (problem,))
     hub = config.hub if config else None
     plain = address == PUBLIC and (hub is None or hub.ca_file is None)
     client = (GuestClient if guest else HubClient)(

@@ -4,16 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from adapterd import moving
 from adapterd.core.errors import AdapterdError
 from adapterd.core.standing import Said
-from adapterd.log import redact
+from adapterd.log import get_logger, redact
 from adapterd.operate import targets
+from adapterd.ports import NotFound
 from adapterd.steps import erase as erasing
-from adapterd.steps import prune, retain
+from adapterd.steps import export, prune, retain
 from adapterd.steps.host import Host
 
 if TYPE_CHECKING:
     from adapterd.core.erasing import Target
+
+log = get_logger(__name__)
 
 LONGEST_REASON = 500
 """Letters of an erasure's reason; it stands in the repo."""
@@ -35,7 +39,23 @@ def erase(host: Host, references: Sequence[str], actor: str, why: str) -> dict[s
     for reference in references:
         by_adapter.setdefault(reference.partition("@")[0], []).extend(targets(host, reference))
     said = Said(actor, words, host.clock())
-    return {"erased": [_plain(asdict(erasing.erase(host, name, found, said))) for name, found in by_adapter.items()]}
+    erased = []
+    for name, found in by_adapter.items():
+        erased.append(_plain(asdict(erasing.erase(host, name, found, said))))
+        _show(host, name)
+    return {"erased": erased}
+
+
+def _show(host: Host, adapter: str) -> None:
+    """Let the index for deployers say it at once; where that fails, the daemon says it when it next looks."""
+    if not (repo := export.repo_of(host)):
+        return
+    try:
+        moving.refresh(host.hub(), repo, adapter)
+    except NotFound:
+        pass  # nobody keeps an index there
+    except AdapterdError as error:
+        log.warning("index_waits", adapter=adapter, message=error.message, hint=error.hint)
 
 
 def prune_here(host: Host) -> dict[str, Any]:

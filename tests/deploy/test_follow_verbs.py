@@ -124,6 +124,21 @@ def test_once_is_one_turn(adapterd: Type, channel: "Repo", engine: RecordedEngin
     assert "does not answer" in done.stderr
 
 
+def test_once_ends_by_what_time_does_not_mend(
+    adapterd: Type, channel: "Repo", engine: RecordedEngine, tmp_path: Path
+) -> None:
+    """An adapter that is nowhere is 5; a Hub that is away is nothing to what is served whole from here."""
+    common = ("--engine", engine.url, "--once", "--golden", "off")
+    done = adapterd("follow", f"{channel.adapter}-nowhere", "adapters", *common)
+    assert done.returncode == 5
+    assert adapterd("follow", channel.adapter, "adapters", *common).returncode == 0
+    done = adapterd("follow", channel.adapter, "adapters", *common, "--endpoint", "http://127.0.0.1:9")
+    assert (done.returncode, "1 at rest" in done.stdout) == (0, True), done.stderr
+    assert done.stderr
+    (tmp_path / "none").mkdir()
+    assert adapterd("follow", channel.adapter, "none", *common, "--endpoint", "http://127.0.0.1:9").returncode == 75
+
+
 def test_nothing_to_follow_is_a_usage_error(adapterd: Type, tmp_path: Path) -> None:
     """So are a file beside other words, two of one name, and a name that is none."""
     assert adapterd("follow").returncode == 2

@@ -81,7 +81,9 @@ def test_a_channel_there_and_back_again(two: Series) -> None:
     [
         (["promote", "{name}", "--to", "main"], 2),
         (["promote", "{name}@v9", "--to", "main"], 5),
-        (["promote", "{name}@v1", "--to", "versions"], 4),
+        (["promote", "{name}@v1", "--to", "versions"], 2),
+        (["hold", "{name}", "--channel", "v3"], 2),
+        (["promote", "{name}@v1", "--to", "main", "--endpoint", "nonsense"], 78),
         (["promote", "acme/nothing@v1", "--to", "main"], 5),
         (["rollback", "{name}@v1"], 2),
         (["rollback", "{name}", "--to", "stable"], 2),

@@ -1,19 +1,20 @@
 """An erased version is gone from the Hub and from this host, stays gone, and takes nothing else with it."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
-from adapterd import deploy, operate
+from adapterd import deploy, operate, tidy
 from adapterd.core import publication as pub
 from adapterd.core.erasing import Erased, Target
 from adapterd.core.naming import parse_reference
 from adapterd.core.standing import Said, erasures
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.ports import AddBytes, Conflict, NotFound
-from adapterd.steps import promote
+from adapterd.steps import export, promote
 from adapterd.steps.erase import erase, target_of
 from adapterd.steps.rebuild import rebuild
 from helpers.adapters import weights
@@ -95,6 +96,18 @@ def test_the_only_version_leaves_empty_branches(world: World, adapter: str) -> N
     assert (two.stage, two.number) == (Stage.PUBLISHED, 2)
     assert _main(world, adapter) == 2
     _demand_gone(world, one, [two])
+
+
+def test_the_index_for_deployers_says_it_at_once(world: World, adapter: str) -> None:
+    """Without waiting for the daemon's next look; followers are never sent to what is gone."""
+    world.extra["hub"] = f"{{endpoint: '{world.endpoint}', namespace: acme, index_repo: adapterd-index}}"
+    world.reopen()
+    one, two = _publish(world, adapter, 1, 2)
+    export.export_to_hub(world.host, export.entries(world.registry, world.publisher))
+    tidy.erase(world.host, [f"{adapter}@{two.tag}"], "alice", "asked for")
+    part = json.loads(world.client.read("acme/adapterd-index", "main", f"adapters/{adapter.split('/')[1]}.json"))
+    assert part["channels"] == {"main": one.tag}
+    assert part["versions"][two.tag]["erased"] is True
 
 
 def test_an_older_version_goes_without_moving_anything(world: World, adapter: str) -> None:

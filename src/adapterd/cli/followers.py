@@ -32,7 +32,7 @@ def follow(  # noqa: PLR0913, PLR0917 - an argument for each option
     ] = "",
     golden: Annotated[str, typer.Option("--golden", help="off, warn or require; warn.")] = "",
     once: Annotated[
-        bool, typer.Option("--once", help="One turn: 0 all at rest, 75 try again, 3 something was refused.")
+        bool, typer.Option("--once", help="One turn: 0 all at rest, 75 try again, else what is wrong.")
     ] = False,
     example: Annotated[bool, typer.Option("--example", help="Write a commented configuration.")] = False,
     endpoint: EndpointOption = None,

@@ -136,13 +136,21 @@ def _run(hub: Hub, found: Following, *, once: bool) -> int:
 _WARNINGS = frozenset({"golden_doubtful", "held_back", "version_altered", "version_withdrawn", "version_erased"})
 
 
+_GRAVE = (Exit.REJECTED, Exit.DENIED, Exit.NOT_FOUND, Exit.CONFIGURATION, Exit.USAGE, Exit.STALLED, Exit.BUG)
+"""What waiting does not mend, the gravest first."""
+
+
 def code(report: Report) -> Exit:
-    """How one turn ended: rejected where something was refused, waiting where something is not at rest yet."""
+    """How one turn ended: by the gravest trouble; waiting where only time is needed; done where all is at rest.
+
+    A Hub that is away is no trouble of what is served whole from here.
+    """
     # An exact version that was erased, and is served from what lies here, waits for nothing.
-    errors = [t.error for t in report.troubles if not (isinstance(t.error, ErasedError) and t.name in report.settled)]
-    if any(code_of(error) is Exit.REJECTED for error in errors):
-        return Exit.REJECTED
-    return Exit.WAITING if errors or report.waiting else Exit.DONE
+    told = [t for t in report.troubles if not (isinstance(t.error, ErasedError) and t.name in report.settled)]
+    codes = {code_of(trouble.error) for trouble in told}
+    if grave := next((each for each in _GRAVE if each in codes), None):
+        return grave
+    return Exit.WAITING if report.waiting or any(trouble.engine for trouble in told) else Exit.DONE
 
 
 def _summarize(report: Report) -> None:

@@ -17,7 +17,7 @@ from adapterd.cli.exits import Exit, UsageFaultError
 from adapterd.cli.verbs.settings import find, hub_of, reference_of
 from adapterd.config import Config, load, places
 from adapterd.control import NoDaemonError, call
-from adapterd.core import index
+from adapterd.core import index, naming
 from adapterd.core.errors import AdapterdError
 from adapterd.core.standing import Said
 from adapterd.ports import Denied, Hub, NotFound
@@ -29,6 +29,7 @@ _SHORT = 10.0
 def promote(given: Path | None, version: str, channel: str, why: str, endpoint: str | None) -> int:
     """Let a channel hold a version."""
     reference = reference_of(version)
+    _demand_channel(channel)
     if "@" not in version:
         raise UsageFaultError(
             f"{version} names no version", f"{version}@vN, or {version}@CHANNEL to take what it holds"
@@ -45,6 +46,7 @@ def promote(given: Path | None, version: str, channel: str, why: str, endpoint: 
 def rollback(given: Path | None, adapter: str, channel: str, to: str | None, why: str, endpoint: str | None) -> int:
     """Hold a channel, and let it hold an older version."""
     name = _plain(adapter)
+    _demand_channel(channel)
     number = None if to is None else reference_of(f"{name}@{to}").number
     if to is not None and number is None:
         raise UsageFaultError(f"--to {to} is no version", "--to vN")
@@ -58,6 +60,7 @@ def rollback(given: Path | None, adapter: str, channel: str, to: str | None, why
 def hold(given: Path | None, adapter: str, channel: str, why: str, endpoint: str | None) -> int:
     """Keep a channel where it is."""
     name = _plain(adapter)
+    _demand_channel(channel)
     with _acting(given, endpoint, "hold", {"adapter": name, "channel": channel}, why) as (hub, said):
         new = moving.hold(hub, name, channel, said)
         say.line(f"{channel} of {name} is held" + ("" if new else " already"))
@@ -67,6 +70,7 @@ def hold(given: Path | None, adapter: str, channel: str, why: str, endpoint: str
 def release(given: Path | None, adapter: str, channel: str, why: str, endpoint: str | None) -> int:
     """Let a channel's rule move it again."""
     name = _plain(adapter)
+    _demand_channel(channel)
     with _acting(given, endpoint, "release", {"adapter": name, "channel": channel}, why) as (hub, said):
         if moving.release(hub, name, channel, said):
             say.line(f"{channel} of {name} is released: its rule moves it to versions newer than it ever held")
@@ -158,6 +162,11 @@ def _say_moved(done: moving.Moved) -> None:
         say.line(f"{of} already")
     else:
         say.line(f"{of} now{f', was v{done.was}' if done.was else ''}, commit {done.commit[:12]}")
+
+
+def _demand_channel(name: str) -> None:
+    if wrong := naming.channel_fault(name):
+        raise UsageFaultError(f"that is no channel: {wrong}", "`adapterd channels ADAPTER` names those there are")
 
 
 def _plain(adapter: str) -> str:
