@@ -80,7 +80,7 @@ def test_a_namespace_is_listed_from_its_index_in_one_request(
 
 
 def test_a_namespace_without_an_index_is_asked_repo_by_repo(adapterd: Type, tmp_path: Path) -> None:
-    """Repos that hold our versions are listed; a base model and an empty repo are passed over."""
+    """Repos that hold our versions are listed, others are passed over; it is said where none can be seen."""
     from deploy.conftest import fresh  # noqa: PLC0415 - the plugin is loaded by then
 
     with start(tmp_path / "hub", [Account("lonely", TOKEN), Account("acme", "hf_" + "c" * 34)]) as server:
@@ -90,7 +90,9 @@ def test_a_namespace_without_an_index_is_asked_repo_by_repo(adapterd: Type, tmp_
         client.create_repo("acme/a-base", private=True)
         environ = {"HF_ENDPOINT": server.endpoint, "HF_TOKEN": "hf_" + "c" * 34}
         done = adapterd("list", "--hub", "acme", **environ)
+        unseen = adapterd("list", "--hub", "acme", HF_ENDPOINT=server.endpoint, HF_TOKEN="")
         client.close()
+    assert "no adapter of acme can be seen" in unseen.stderr
     assert done.returncode == 0, done.stderr
     assert "acme has no index acme/adapterd-index" in done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == [repo.adapter]
@@ -133,6 +135,7 @@ def test_a_version_is_shown_from_its_manifest(adapterd: Type, published: "Repo")
     assert told.returncode == 0, told.stderr
     assert published.commits[1] in told.stdout
     assert "q_proj, v_proj" in told.stdout
+    assert "{'" not in told.stdout
     assert "loss without" in told.stdout
     found = json.loads(adapterd("show", f"{published.adapter}@v1", "--json").stdout)
     assert found["manifest"] == published.manifests[1]
@@ -147,6 +150,7 @@ def test_a_version_is_shown_from_its_manifest(adapterd: Type, published: "Repo")
         (["list", "--hub", "acme/no-such-index"], 5),
         (["list", "acme/x", "--hub", "acme"], 2),
         (["flags", "--engine", "mystery", "acme/x"], 2),
+        (["pull", "acme/x", "x", "--layout", "mystery"], 2),
         (["flags", "--engine", "lorax", "--dir", "x", "acme/x"], 2),
         (["flags", "--engine", "vllm", "acme/nothing"], 5),
     ],
@@ -156,6 +160,7 @@ def test_each_failure_has_its_code(adapterd: Type, arguments: list[str], code: i
     done = adapterd(*arguments)
     assert done.returncode == code, done.stderr
     assert done.stderr.splitlines()[-1].startswith("Try: ")
+    assert "Value error" not in done.stderr
 
 
 def test_flags_are_one_line_for_a_shell(adapterd: Type, published: "Repo", tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def _leave() -> NoReturn:
 
 def misused(error: TyperException) -> Exit:
     """Say what is wrong with the command line; without a verb, give the help."""
-    said = error.format_message()
+    said = error.format_message().replace(": Value error, ", ": ")
     context = getattr(error, "ctx", None)
     verb = context.command_path if context is not None else "adapterd"
     complain(said, "" if "\n" in said else f"{verb} --help")

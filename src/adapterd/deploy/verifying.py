@@ -40,7 +40,10 @@ def verify(hub: Hub | None, directory: Path) -> tuple[Verified, ...]:
     """
     found = tuple(_with_hub(hub, each) for each in _local(directory))
     if not found:
-        raise NotFound(f"{directory} holds no version of an adapter", "the folder that `adapterd pull` filled")
+        raise NotFound(
+            f"{directory} holds no version of an adapter",
+            "the folder that `adapterd pull` filled; of an ADAPTER that is served, add --engine URL",
+        )
     return found
 
 

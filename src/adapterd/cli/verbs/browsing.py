@@ -41,6 +41,8 @@ def adapters(given: Path | None, namespace: str, endpoint: str | None, *, as_jso
     if as_json:
         say.document({"namespace": namespace, "adapters": [_adapter(entry) for entry in listed]})
         return Exit.DONE
+    if not listed:
+        say.complain(f"no adapter of {namespace} can be seen", "check the name, and that the token may read its repos")
     rows = []
     for entry in listed:
         told = _adapter(entry)
@@ -144,6 +146,15 @@ def _standing(version: Listed) -> str:
     return "; ".join(each for each in (yanked, waived) if each)
 
 
+def _plain(value: object) -> str:
+    """A value of the manifest as a person writes it."""
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_plain(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
 def _tell_version(found: deploy.Resolved, manifest: Mapping[str, Any]) -> None:
     say.line(f"{found.adapter}@{found.tag}" + (", yanked" if found.yanked else ""))
     base = f"{found.base_id or 'a local model'} at {found.base_revision}"
@@ -158,7 +169,7 @@ def _tell_version(found: deploy.Resolved, manifest: Mapping[str, Any]) -> None:
         fields = manifest.get(key)
         for name, value in sorted(fields.items()) if isinstance(fields, dict) else ():
             if value not in (None, "", [], {}):
-                say.line(f"{name:<13} {', '.join(map(str, value)) if isinstance(value, list) else value}")
+                say.line(f"{name:<13} {_plain(value)}")
     report = manifest.get("report")
     measured = report.get("measurements") if isinstance(report, dict) else None
     if isinstance(measured, dict) and measured:

@@ -49,7 +49,9 @@ def reference_of(text: str) -> Reference:
     try:
         return parse_reference(text)
     except ValueError as error:
-        raise UsageFaultError(str(error), "namespace/name, or namespace/name@v3, @main, @COMMIT, @id:HEX") from error
+        raise UsageFaultError(
+            str(error), "namespace/name, or namespace/name@v3, @main, @COMMIT (40 digits), @id:HEX"
+        ) from error
 
 
 def seconds_of(text: str, option: str) -> float:
