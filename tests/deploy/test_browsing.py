@@ -150,6 +150,7 @@ def test_a_version_is_shown_from_its_manifest(adapterd: Type, published: "Repo")
         (["list", "--hub", "acme/no-such-index"], 5),
         (["list", "acme/x", "--hub", "acme"], 2),
         (["flags", "--engine", "mystery", "acme/x"], 2),
+        (["pull", "acme/x", "x", "--layout", "mystery"], 2),
         (["flags", "--engine", "lorax", "--dir", "x", "acme/x"], 2),
         (["flags", "--engine", "vllm", "acme/nothing"], 5),
     ],
@@ -159,6 +160,7 @@ def test_each_failure_has_its_code(adapterd: Type, arguments: list[str], code: i
     done = adapterd(*arguments)
     assert done.returncode == code, done.stderr
     assert done.stderr.splitlines()[-1].startswith("Try: ")
+    assert "Value error" not in done.stderr
 
 
 def test_flags_are_one_line_for_a_shell(adapterd: Type, published: "Repo", tmp_path: Path) -> None:
