@@ -83,6 +83,4 @@ def test_without_the_hub_what_lies_there_is_good(published: "Repo", adapterd: Ty
 def test_what_does_not_fit_is_a_wrong_command_line(published: "Repo", adapterd: Type) -> None:
     """A link in a layout without links, a layout that is none, a negative number."""
     for more in (("--link", "x"), ("--link", "x", "--layout", "nim"), ("--layout", "tgi"), ("--keep", "-1")):
-        done = adapterd("pull", f"{published.adapter}@v1", "it", *more)
-        assert code(done) == Exit.USAGE
-        assert "Value error" not in done.stderr
+        assert code(adapterd("pull", f"{published.adapter}@v1", "it", *more)) == Exit.USAGE
