@@ -59,9 +59,9 @@ def backup(path: Path, target: Path) -> int:
             # One file that needs no companions, also on a medium where none can be made.
             copy.execute("PRAGMA journal_mode = DELETE")
         verify(aside, newest=False)
-        _durable(aside)
+        engine.durable(aside)
         aside.replace(target)
-        _durable(target.parent)
+        engine.durable(target.parent)
         return target.stat().st_size
     except OSError as error:
         raise engine.unwritable(target, error) from error
@@ -100,7 +100,7 @@ def install(fresh: Path, path: Path, mark: str) -> Path | None:
     engine.gather(fresh)
     kept = put_aside(path, mark)
     fresh.replace(path)
-    _durable(path.parent)
+    engine.durable(path.parent)
     return kept
 
 
@@ -166,11 +166,3 @@ def _plain(path: Path) -> sqlite3.Connection:
 
 def _named(copies: list[Path]) -> str:
     return str(copies[-1]) if copies else "there is none in its folder `backups`"
-
-
-def _durable(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

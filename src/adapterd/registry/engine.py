@@ -115,6 +115,15 @@ def explained(path: Path) -> Iterator[None]:
         raise known from error
 
 
+def durable(path: Path) -> None:
+    """Let what was written to a file, or to a folder's list of names, outlive the power."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def gather(path: Path) -> None:
     """Let a database that nobody has open be one file: what lies in its `-wal` goes into it, durably.
 
@@ -129,11 +138,7 @@ def gather(path: Path) -> None:
         raise known from error
     if not done:
         raise RegistryBusy(f"the registry {path} is open in another program", "end that first")
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    durable(path)
 
 
 def unwritable(path: Path, error: OSError) -> RegistryError:
