@@ -4,13 +4,17 @@ import hashlib
 import itertools
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from adapterd.cli.app import app
 from adapterd.core import card, verdict
 from adapterd.core import publication as pub
 from adapterd.core.adapter import parse_config
@@ -19,6 +23,12 @@ from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.hub.client import HubClient
 from adapterd.hub.server import Account, FaultPlan, RunningHub, start
 from adapterd.ports import AddBytes, CopyFrom, ProbeResult
+
+Type = Callable[..., subprocess.CompletedProcess[str]]
+"""Types a command line, and gives what a shell gets of it."""
+
+PATIENCE = 60.0
+"""Longest time in seconds for one command."""
 
 TOKEN = "hf_" + "a" * 34
 READER = "hf_" + "b" * 34
@@ -209,3 +219,25 @@ def shell(server: RunningHub, tmp_path: Path) -> dict[str, str]:
     """The environment of a deployer's shell: a home without a configuration, a Hub, a token."""
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     return {**kept, "HOME": str(tmp_path), "HF_ENDPOINT": server.endpoint, "HF_TOKEN": TOKEN}
+
+
+@pytest.fixture
+def adapterd(shell: dict[str, str], tmp_path: Path) -> Type:
+    """Run the command line in the deployer's shell, each time in a process of its own."""
+
+    def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "adapterd", *arguments]
+        return subprocess.run(
+            command, env=shell | environ, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+
+    return run
+
+
+@pytest.fixture
+def here(published: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+    """Run the command line in this process, against the versions that all tests share."""
+    for name, value in (("HF_ENDPOINT", published.hub.endpoint), ("HF_TOKEN", TOKEN), ("HOME", str(tmp_path))):
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, [str(each) for each in arguments])

@@ -2,9 +2,6 @@
 
 import json
 import shlex
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,22 +14,10 @@ from adapterd.hub.server import Account, RunningHub, start
 from adapterd.moving import listing
 
 if TYPE_CHECKING:
-    from deploy.conftest import Repo
+    from deploy.conftest import Repo, Type
 
 TOKEN = "hf_" + "a" * 34
-Type = Callable[..., subprocess.CompletedProcess[str]]
 ENGINES = {"vllm": {"takes": "yes", "effect": "full", "versions": ">=0.33", "flags": ["--enable-lora"]}}
-
-
-@pytest.fixture
-def adapterd(shell: dict[str, str], tmp_path: Path) -> Type:
-    """Run the command line in the deployer's shell."""
-
-    def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "adapterd", *arguments]
-        return subprocess.run(command, env=shell | environ, cwd=tmp_path, capture_output=True, text=True, check=False)
-
-    return run
 
 
 def part_of(repo: "Repo", **changes: object) -> dict[str, Any]:
@@ -57,7 +42,7 @@ def part_of(repo: "Repo", **changes: object) -> dict[str, Any]:
 
 
 def test_a_namespace_is_listed_from_its_index_in_one_request(
-    adapterd: Type, hub: HubClient, server: RunningHub, repo: "Repo"
+    adapterd: "Type", hub: HubClient, server: RunningHub, repo: "Repo"
 ) -> None:
     """Adapters, newest versions, channels, holds and base models; a damaged entry is a warning."""
     repo.publish()
@@ -79,7 +64,7 @@ def test_a_namespace_is_listed_from_its_index_in_one_request(
     assert found["adapters"][0]["holds"] == {"main": "until Monday"}
 
 
-def test_a_namespace_without_an_index_is_asked_repo_by_repo(adapterd: Type, tmp_path: Path) -> None:
+def test_a_namespace_without_an_index_is_asked_repo_by_repo(adapterd: "Type", tmp_path: Path) -> None:
     """Repos that hold our versions are listed, others are passed over; it is said where none can be seen."""
     from deploy.conftest import fresh  # noqa: PLC0415 - the plugin is loaded by then
 
@@ -98,7 +83,7 @@ def test_a_namespace_without_an_index_is_asked_repo_by_repo(adapterd: Type, tmp_
     assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == [repo.adapter]
 
 
-def test_an_adapter_is_shown_as_the_hub_has_it(adapterd: Type, repo: "Repo") -> None:
+def test_an_adapter_is_shown_as_the_hub_has_it(adapterd: "Type", repo: "Repo") -> None:
     """Channels and yanks are those of the repo, even where the index is behind; the index adds the rest."""
     repo.publish()
     repo.promote(repo.publish())
@@ -115,7 +100,7 @@ def test_an_adapter_is_shown_as_the_hub_has_it(adapterd: Type, repo: "Repo") -> 
     assert "yanked: wrong data" in told.stdout
 
 
-def test_the_index_says_what_engines_make_of_each_version(adapterd: Type, hub: HubClient, repo: "Repo") -> None:
+def test_the_index_says_what_engines_make_of_each_version(adapterd: "Type", hub: HubClient, repo: "Repo") -> None:
     """Where the namespace has an index, show tells verdicts, waivers and times too."""
     repo.publish()
     if "acme/adapterd-index" not in hub.models("acme"):
@@ -129,7 +114,7 @@ def test_the_index_says_what_engines_make_of_each_version(adapterd: Type, hub: H
     assert "2023-11-1" in told.stdout
 
 
-def test_a_version_is_shown_from_its_manifest(adapterd: Type, published: "Repo") -> None:
+def test_a_version_is_shown_from_its_manifest(adapterd: "Type", published: "Repo") -> None:
     """Where it comes from, what was measured, and each file; as a document, the whole manifest."""
     told = adapterd("show", f"{published.adapter}@v1")
     assert told.returncode == 0, told.stderr
@@ -155,7 +140,7 @@ def test_a_version_is_shown_from_its_manifest(adapterd: Type, published: "Repo")
         (["flags", "--engine", "vllm", "acme/nothing"], 5),
     ],
 )
-def test_each_failure_has_its_code(adapterd: Type, arguments: list[str], code: int) -> None:
+def test_each_failure_has_its_code(adapterd: "Type", arguments: list[str], code: int) -> None:
     """What does not exist is exit 5, what makes no sense exit 2; never a traceback."""
     done = adapterd(*arguments)
     assert done.returncode == code, done.stderr
@@ -163,7 +148,7 @@ def test_each_failure_has_its_code(adapterd: Type, arguments: list[str], code: i
     assert "Value error" not in done.stderr
 
 
-def test_flags_are_one_line_for_a_shell(adapterd: Type, published: "Repo", tmp_path: Path) -> None:
+def test_flags_are_one_line_for_a_shell(adapterd: "Type", published: "Repo", tmp_path: Path) -> None:
     """The line is what an engine's command line takes; with --dir it loads them from there."""
     done = adapterd("flags", "--engine", "vllm", f"{published.adapter}@v1", f"{published.adapter}@v2", "--dir", "srv")
     assert done.returncode == 0, done.stderr
@@ -174,7 +159,7 @@ def test_flags_are_one_line_for_a_shell(adapterd: Type, published: "Repo", tmp_p
     assert "says nothing of vllm" in done.stderr
 
 
-def test_what_an_engine_cannot_serve_is_exit_3(adapterd: Type, repo: "Repo") -> None:
+def test_what_an_engine_cannot_serve_is_exit_3(adapterd: "Type", repo: "Repo") -> None:
     """The reasons are told, each with its adapter; as a document too."""
     refused = {"sglang": {"takes": "no", "effect": "none", "flags": [], "reasons": [{"text": "it refuses DoRA"}]}}
     repo.publish(change=lambda manifest: manifest.update(engines=refused))

@@ -16,24 +16,10 @@ import pytest
 from helpers.engines import RecordedEngine, serving
 
 if TYPE_CHECKING:
-    from deploy.conftest import Repo
+    from deploy.conftest import Repo, Type
 
 PATIENCE = 60.0
 """Seconds until a process that does not do what it should fails the test."""
-Type = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def adapterd(shell: dict[str, str], tmp_path: Path) -> Type:
-    """Run the command line in the deployer's shell."""
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "adapterd", *arguments]
-        return subprocess.run(
-            command, env=shell, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE
-        )
-
-    return run
 
 
 @pytest.fixture
@@ -96,7 +82,7 @@ def configuration(tmp_path: Path, shell: Mapping[str, str], repo: "Repo", engine
     return file
 
 
-def test_once_is_one_turn(adapterd: Type, channel: "Repo", engine: RecordedEngine, tmp_path: Path) -> None:
+def test_once_is_one_turn(adapterd: "Type", channel: "Repo", engine: RecordedEngine, tmp_path: Path) -> None:
     """0 where all is at rest, 75 where something is waited for, 3 where something was refused."""
     words = (
         "follow",
@@ -125,7 +111,7 @@ def test_once_is_one_turn(adapterd: Type, channel: "Repo", engine: RecordedEngin
 
 
 def test_once_ends_by_what_time_does_not_mend(
-    adapterd: Type, channel: "Repo", engine: RecordedEngine, tmp_path: Path
+    adapterd: "Type", channel: "Repo", engine: RecordedEngine, tmp_path: Path
 ) -> None:
     """An adapter that is nowhere is 5; a Hub that is away is nothing to what is served whole from here."""
     common = ("--engine", engine.url, "--once", "--golden", "off")
@@ -139,7 +125,7 @@ def test_once_ends_by_what_time_does_not_mend(
     assert adapterd("follow", channel.adapter, "none", *common, "--endpoint", "http://127.0.0.1:9").returncode == 75
 
 
-def test_nothing_to_follow_is_a_usage_error(adapterd: Type, tmp_path: Path) -> None:
+def test_nothing_to_follow_is_a_usage_error(adapterd: "Type", tmp_path: Path) -> None:
     """So are a file beside other words, two of one name, and a name that is none."""
     assert adapterd("follow").returncode == 2
     assert adapterd("follow", "--config", "f.yaml", "--drain", "3s").returncode == 2
@@ -149,7 +135,7 @@ def test_nothing_to_follow_is_a_usage_error(adapterd: Type, tmp_path: Path) -> N
     assert adapterd("follow", "acme/x", str(tmp_path), "--name", "a/b").returncode == 2
 
 
-def test_a_wrong_file_is_told_line_by_line(adapterd: Type, tmp_path: Path) -> None:
+def test_a_wrong_file_is_told_line_by_line(adapterd: "Type", tmp_path: Path) -> None:
     """Two adapters of one name, and an engine that is not listed."""
     (tmp_path / "f.yaml").write_text(
         "dir: /srv/adapters\nadapters:\n  - adapter: a/sql\n  - adapter: b/sql\n    engines: ['http://127.0.0.1:1']\n"
@@ -160,7 +146,7 @@ def test_a_wrong_file_is_told_line_by_line(adapterd: Type, tmp_path: Path) -> No
     assert "adapters[1].engines: http://127.0.0.1:1 is none of the engines" in done.stderr
 
 
-def test_the_example_is_a_file_that_loads(adapterd: Type) -> None:
+def test_the_example_is_a_file_that_loads(adapterd: "Type") -> None:
     """It is the one in the repository."""
     done = adapterd("follow", "--example")
     assert done.stdout == (Path(__file__).parent.parent.parent / "follow.example.yaml").read_text()

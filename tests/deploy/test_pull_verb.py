@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from adapterd.cli.app import app
 from adapterd.cli.exits import Exit, code_of
 from adapterd.deploy import Layout, Shelf
 
@@ -19,31 +18,18 @@ AWAY = "http://127.0.0.1:9"
 Type = Callable[..., Result]
 
 
-@pytest.fixture
-def adapterd(published: "Repo", monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Type:
-    """Run the command line in a deployer's shell, with the working directory of this test."""
-    for name, value in (
-        ("HF_ENDPOINT", published.hub.endpoint),
-        ("HF_TOKEN", "hf_" + "a" * 34),
-        ("HOME", str(tmp_path)),
-    ):
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: CliRunner().invoke(app, [str(each) for each in arguments])
-
-
 def code(done: Result) -> int:
     """The exit code as a shell would have it."""
     error = done.exception
     return done.exit_code if error is None or isinstance(error, SystemExit) else code_of(error)
 
 
-def test_a_link_follows_a_channel(published: "Repo", adapterd: Type, tmp_path: Path) -> None:
+def test_a_link_follows_a_channel(published: "Repo", here: Type, tmp_path: Path) -> None:
     """Two channels of one adapter lie side by side for vLLM, each under its serving name and its link."""
     names = {number: published.manifests[number]["serving_name"] for number in (1, 2)}
     for channel, number in (("main", 1), ("candidate", 2)):
         at = f"{published.adapter}@{channel}"
-        done = adapterd("pull", at, "it", "--layout", "vllm", "--link", channel, "--keep", "0", "--json")
+        done = here("pull", at, "it", "--layout", "vllm", "--link", channel, "--keep", "0", "--json")
         assert code(done) == Exit.DONE, done.output
         found = json.loads(done.stdout)
         assert (found["path"], found["layout"], found["offline"]) == (
@@ -58,29 +44,29 @@ def test_a_link_follows_a_channel(published: "Repo", adapterd: Type, tmp_path: P
 
 @pytest.mark.parametrize(("keep", "left"), [((), {1, 2}), (("--keep", "0"), {1})])
 def test_the_former_version_stays_unless_it_shall_not(
-    published: "Repo", adapterd: Type, tmp_path: Path, keep: tuple[str, ...], left: set[int]
+    published: "Repo", here: Type, tmp_path: Path, keep: tuple[str, ...], left: set[int]
 ) -> None:
     """Another version of the same adapter takes the directory; the former one waits beside it, or goes."""
     for number in (2, 1):
-        assert code(adapterd("pull", f"{published.adapter}@v{number}", "it", *keep)) == Exit.DONE
+        assert code(here("pull", f"{published.adapter}@v{number}", "it", *keep)) == Exit.DONE
     assert json.loads((tmp_path / "it" / "adapterd.json").read_bytes())["number"] == 1
     assert {held.number for held in Shelf(tmp_path / "it", Layout.PLAIN).there().values()} == left
 
 
-def test_without_the_hub_what_lies_there_is_good(published: "Repo", adapterd: Type) -> None:
+def test_without_the_hub_what_lies_there_is_good(published: "Repo", here: Type) -> None:
     """It ends well with a warning; what does not lie there is exit 75."""
-    assert code(adapterd("pull", f"{published.adapter}@candidate", "it")) == Exit.DONE
+    assert code(here("pull", f"{published.adapter}@candidate", "it")) == Exit.DONE
     away = ("--endpoint", AWAY)
     for at in ("@candidate", "@v2"):
-        done = adapterd("pull", f"{published.adapter}{at}", "it", *away)
+        done = here("pull", f"{published.adapter}{at}", "it", *away)
         assert code(done) == Exit.DONE, done.output
         assert "warning: " in done.stderr
         assert done.stdout.startswith(f"{published.adapter}@v2 lies verified in ")
     for at, place in (("@main", "it"), ("@v1", "it"), ("@v2", "elsewhere")):
-        assert code(adapterd("pull", f"{published.adapter}{at}", place, *away)) == Exit.WAITING
+        assert code(here("pull", f"{published.adapter}{at}", place, *away)) == Exit.WAITING
 
 
-def test_what_does_not_fit_is_a_wrong_command_line(published: "Repo", adapterd: Type) -> None:
+def test_what_does_not_fit_is_a_wrong_command_line(published: "Repo", here: Type) -> None:
     """A link in a layout without links, a layout that is none, a negative number."""
     for more in (("--link", "x"), ("--link", "x", "--layout", "nim"), ("--layout", "tgi"), ("--keep", "-1")):
-        assert code(adapterd("pull", f"{published.adapter}@v1", "it", *more)) == Exit.USAGE
+        assert code(here("pull", f"{published.adapter}@v1", "it", *more)) == Exit.USAGE

@@ -1,9 +1,7 @@
 """resolve and pull as a deployer types them, on a real Hub, through the console entry."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,24 +15,12 @@ from adapterd.ports import Denied, RegistryError
 from adapterd.registry import open_reader
 
 if TYPE_CHECKING:
-    from deploy.conftest import Repo
+    from deploy.conftest import Repo, Type
 
 TOKEN = "hf_" + "a" * 34
-Type = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture
-def adapterd(shell: dict[str, str], tmp_path: Path) -> Type:
-    """Run the command line in the deployer's shell."""
-
-    def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "adapterd", *arguments]
-        return subprocess.run(command, env=shell | environ, cwd=tmp_path, capture_output=True, text=True, check=False)
-
-    return run
-
-
-def test_resolve_writes_one_document(repo: "Repo", adapterd: Type) -> None:
+def test_resolve_writes_one_document(repo: "Repo", adapterd: "Type") -> None:
     """With --json standard output is one document with its schema; the warning goes to standard error."""
     repo.publish()
     repo.promote(1)
@@ -49,7 +35,7 @@ def test_resolve_writes_one_document(repo: "Repo", adapterd: Type) -> None:
     assert "was yanked: wrong data" in done.stderr
 
 
-def test_pull_puts_a_version_in_place(published: "Repo", adapterd: Type, tmp_path: Path) -> None:
+def test_pull_puts_a_version_in_place(published: "Repo", adapterd: "Type", tmp_path: Path) -> None:
     """A relative DIR is that of the working directory; plain lines tell the progress; a second pull finds it there."""
     done = adapterd("pull", f"{published.adapter}@v1", "serve/support")
     assert done.returncode == 0, done.stderr
@@ -71,7 +57,7 @@ def test_pull_puts_a_version_in_place(published: "Repo", adapterd: Type, tmp_pat
     ],
 )
 def test_each_failure_has_its_code_and_two_lines(
-    adapterd: Type, arguments: list[str], environ: Mapping[str, str], code: int
+    adapterd: "Type", arguments: list[str], environ: Mapping[str, str], code: int
 ) -> None:
     """A missing repo, a wrong token, a Hub that is down: never a traceback."""
     done = adapterd(*arguments, **environ)
@@ -81,7 +67,7 @@ def test_each_failure_has_its_code_and_two_lines(
     assert lines[1].startswith("Try: ")
 
 
-def test_a_place_that_is_taken_is_left(published: "Repo", repo: "Repo", adapterd: Type, tmp_path: Path) -> None:
+def test_a_place_that_is_taken_is_left(published: "Repo", repo: "Repo", adapterd: "Type", tmp_path: Path) -> None:
     """Another adapter's version there is exit 4, damaged bytes on the Hub are exit 3."""
     repo.publish()
     repo.publish(change=lambda m: m["files"]["adapter_model.safetensors"].update(sha256="0" * 64))
@@ -92,7 +78,9 @@ def test_a_place_that_is_taken_is_left(published: "Repo", repo: "Repo", adapterd
     assert damaged.returncode == 3, damaged.stderr
 
 
-def test_a_version_that_was_altered_is_a_failed_verification(published: "Repo", adapterd: Type, tmp_path: Path) -> None:
+def test_a_version_that_was_altered_is_a_failed_verification(
+    published: "Repo", adapterd: "Type", tmp_path: Path
+) -> None:
     """A pull that finds its own version with other bytes is exit 3, and leaves them; --force repairs it."""
     arguments = ("pull", f"{published.adapter}@v1", "it")
     assert adapterd(*arguments).returncode == 0
@@ -106,7 +94,7 @@ def test_a_version_that_was_altered_is_a_failed_verification(published: "Repo", 
 
 
 @pytest.mark.parametrize("at", ["foreign", "foreign/file", "foreign/file/below"])
-def test_what_was_never_pulled_is_not_replaced(published: "Repo", adapterd: Type, tmp_path: Path, at: str) -> None:
+def test_what_was_never_pulled_is_not_replaced(published: "Repo", adapterd: "Type", tmp_path: Path, at: str) -> None:
     """A person's directory or file is a wrong argument, exit 2, and the hint says why --force does not help."""
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "file").write_text("years of work")
@@ -119,14 +107,14 @@ def test_what_was_never_pulled_is_not_replaced(published: "Repo", adapterd: Type
 
 
 @pytest.mark.parametrize("at", ["/proc/support", "/proc/deep/support"])
-def test_a_place_that_cannot_be_written_is_denied(published: "Repo", adapterd: Type, at: str) -> None:
+def test_a_place_that_cannot_be_written_is_denied(published: "Repo", adapterd: "Type", at: str) -> None:
     """Where nothing can be made it is exit 6, and the message names the target that was asked for."""
     done = adapterd("pull", f"{published.adapter}@v1", at)
     assert done.returncode == 6, done.stderr
     assert done.stderr.splitlines()[-2].startswith(f"{at} cannot be written: ")
 
 
-def test_a_pull_says_its_success_once(published: "Repo", adapterd: Type, tmp_path: Path) -> None:
+def test_a_pull_says_its_success_once(published: "Repo", adapterd: "Type", tmp_path: Path) -> None:
     """Standard output has the one line that a script may read; progress before it stays on standard error."""
     done = adapterd("pull", f"{published.adapter}@v1", "it")
     assert done.stdout == f"{published.adapter}@v1 lies verified in {tmp_path}/it\n"
@@ -159,7 +147,7 @@ def test_a_lost_registry_is_rebuilt_from_the_hub(repo: "Repo", tmp_path: Path, m
         CliRunner().invoke(app, asked, catch_exceptions=False)
 
 
-def test_a_base_model_is_fetched_into_the_cache(repo: "Repo", adapterd: Type, tmp_path: Path) -> None:
+def test_a_base_model_is_fetched_into_the_cache(repo: "Repo", adapterd: "Type", tmp_path: Path) -> None:
     """Base fetch downloads config and weights and says where they lie and which commit they are."""
     for name, data in (("config.json", b"{}"), ("model.safetensors", b"weights"), ("pytorch_model.bin", b"pickle")):
         commit = repo.write("main", name, data)

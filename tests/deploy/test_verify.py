@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from adapterd.cli.app import app
 from adapterd.cli.exits import code_of
 from adapterd.core.naming import parse_reference
 from adapterd.deploy import Layout, Shelf, resolve, verify
@@ -19,18 +18,6 @@ if TYPE_CHECKING:
 
 WEIGHTS = "adapter_model.safetensors"
 Type = Callable[..., Result]
-
-
-@pytest.fixture
-def adapterd(published: "Repo", monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Type:
-    """Run the command line in a deployer's shell."""
-    for variable, value in (
-        ("HF_ENDPOINT", published.hub.endpoint),
-        ("HF_TOKEN", "hf_" + "a" * 34),
-        ("HOME", str(tmp_path)),
-    ):
-        monkeypatch.setenv(variable, value)
-    return lambda *arguments: CliRunner().invoke(app, [str(each) for each in arguments])
 
 
 def put(repo: "Repo", directory: Path, layout: Layout = Layout.PLAIN, *numbers: int) -> Shelf:
@@ -76,14 +63,14 @@ def flip(path: Path) -> None:
     ],
 )
 def test_each_damage_is_named(
-    published: "Repo", adapterd: Type, tmp_path: Path, damage: Callable[[Path, bytes], object], said: str
+    published: "Repo", here: Type, tmp_path: Path, damage: Callable[[Path, bytes], object], said: str
 ) -> None:
     """A bit, a byte, a file too few or too many, another version's manifest: exit 3, and the file is named."""
     folder = put(published, tmp_path / "it").directory
     other = resolve(published.hub, parse_reference(f"{published.adapter}@v2")).manifest
     damage(folder, other)
     for more in ((), ("--offline",)):
-        done = adapterd("verify", folder, *more)
+        done = here("verify", folder, *more)
         assert done.exit_code == 3, done.output
         assert said in done.stdout
 
@@ -139,18 +126,18 @@ def test_what_an_engine_would_read_beside_the_versions_is_told(published: "Repo"
     }
 
 
-def test_the_document_has_each_version(published: "Repo", adapterd: Type, tmp_path: Path) -> None:
+def test_the_document_has_each_version(published: "Repo", here: Type, tmp_path: Path) -> None:
     """--json writes one document, with a place, a name and problems for each."""
     shelf = put(published, tmp_path / "it", Layout.NIM, 1, 2)
     flip(shelf.there()[published.manifests[2]["serving_name"]].path / WEIGHTS)
-    done = adapterd("verify", shelf.directory, "--json")
+    done = here("verify", shelf.directory, "--json")
     assert done.exit_code == 3
     found = json.loads(done.stdout)
     assert [(each["number"], each["whole"]) for each in found["versions"]] == [(1, True), (2, False)]
     assert found["versions"][0]["commit"] == published.commits[1]
 
 
-def test_a_directory_without_a_version_is_not_found(adapterd: Type, tmp_path: Path) -> None:
+def test_a_directory_without_a_version_is_not_found(here: Type, tmp_path: Path) -> None:
     """Neither an empty directory nor one that is not there is whole; options that do not fit are told."""
     with pytest.raises(NotFound):
         verify(None, tmp_path)
@@ -160,13 +147,13 @@ def test_a_directory_without_a_version_is_not_found(adapterd: Type, tmp_path: Pa
         (("acme/support", "--engine", "nonsense"), 2),
         ((tmp_path, "--name", "it"), 2),
     ):
-        done = adapterd("verify", *arguments)
+        done = here("verify", *arguments)
         assert done.exception is not None
         assert code_of(done.exception) == code
 
 
-def test_a_hub_that_is_away_is_waited_for(published: "Repo", adapterd: Type, tmp_path: Path) -> None:
+def test_a_hub_that_is_away_is_waited_for(published: "Repo", here: Type, tmp_path: Path) -> None:
     """Without --offline nothing is said about what could not be asked."""
     folder = put(published, tmp_path / "it").directory
-    done = adapterd("verify", folder, "--endpoint", "http://127.0.0.1:9")
+    done = here("verify", folder, "--endpoint", "http://127.0.0.1:9")
     assert isinstance(done.exception, Transient)
