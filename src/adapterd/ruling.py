@@ -3,7 +3,7 @@
 Nothing is done here, so that verbs which read can tell it too; `steps.promote` moves what is wanted.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from adapterd.config import Channel, Config
@@ -26,21 +26,35 @@ class Wanting:
 def wanting(registry: RegistryReader, config: Config, now: float, of: str | None = None) -> Iterator[Wanting]:
     """Every channel of one adapter or all for which there is a newer version, whatever its standing."""
     known = {(c.adapter, c.channel): c for c in registry.channels()}
-    candidates = {o.version for o in registry.observations(reason="unfinished") if o.version}
-    published: dict[str, list[AdapterVersion]] = {}
-    for version in registry.versions(of, Stage.PUBLISHED):
-        published.setdefault(version.adapter, []).append(version)
-    for adapter, versions in sorted(published.items()):
-        standing = (registry.repo(adapter) or RepoRecord(adapter)).standing
+    candidates = _candidates(registry)
+    finals = registry.newest_finals()
+    for adapter in sorted(finals.keys() | candidates.keys()) if of is None else [of]:
+        repo: RepoRecord | None = None
         for name, channel in config.channels.items():
-            record = known.get((adapter, name), ChannelRecord(adapter, name))
-            suited = channels.suited(Rule(channel.rule), versions, record.highest, standing, candidates)[:LOOKED_AT]
+            record, rule = known.get((adapter, name), ChannelRecord(adapter, name)), Rule(channel.rule)
+            # The registry is asked only where there is something newer: at rest nothing is read, whatever it holds.
+            newer: Sequence[AdapterVersion] = candidates.get(adapter, ())
+            if rule is Rule.FINALS and finals.get(adapter, 0) > record.highest:
+                newer = registry.versions(adapter, Stage.PUBLISHED, above=record.highest, final=True)
+            elif rule is not Rule.CANDIDATES:
+                continue
+            repo = repo or registry.repo(adapter) or RepoRecord(adapter)
+            suited = channels.suited(rule, newer, record.highest, repo.standing, {v.id for v in newer})[:LOOKED_AT]
             if not suited:
                 continue
             terms = terms_of(channel)
-            present = Present(name, record.number, _held(registry, versions, record, terms), standing)
+            present = Present(name, record.number, _held(registry, record, terms), repo.standing)
             found = rules.wish(terms, present, suited, _known(registry, suited), now)
             yield Wanting(record, found.version, found.back)
+
+
+def _candidates(registry: RegistryReader) -> Mapping[str, Sequence[AdapterVersion]]:
+    """The last checkpoints of runs that ended without a final save, by adapter."""
+    found: dict[str, list[AdapterVersion]] = {}
+    for row in sorted({o.version for o in registry.observations(reason="unfinished") if o.version}):
+        if (version := registry.version(row)) is not None:
+            found.setdefault(version.adapter, []).append(version)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +89,11 @@ def terms_of(channel: Channel) -> Terms:
     )
 
 
-def _held(registry: RegistryReader, versions: list[AdapterVersion], record: ChannelRecord, terms: Terms) -> Known:
+def _held(registry: RegistryReader, record: ChannelRecord, terms: Terms) -> Known:
     """What is known of the version that a channel holds, where that is asked for."""
-    held = next((v for v in versions if v.number == record.number), None) if terms.metric else None
+    if not terms.metric or record.number is None:
+        return rules.NOTHING
+    held = registry.find(record.adapter, number=record.number)
     return rules.NOTHING if held is None else Known(registry.validations(held.id))
 
 

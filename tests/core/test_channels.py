@@ -98,9 +98,24 @@ def test_the_index_shows_published_versions() -> None:
     assert entry["channels"] == {"main": "v2"}
     assert list(entry["versions"]) == ["v1", "v2", "v3", "v4"]
     assert [v["yanked"] for v in entry["versions"].values()] == [True, False, False, False]
-    document = json.loads(index.document([entry], 7))
-    assert document == {"schema": 1, "generation": 7, "adapters": {"acme/support": entry}}
-    assert index.document([entry], 7) == index.document([dict(reversed(entry.items()))], 7)
+    part, turned = index.packed(entry), index.packed(dict(reversed(entry.items())))
+    assert part.value() == entry
+    document = json.loads(index.document([part], 7))
+    assert document == {"schema": 1, "generation": 7, "adapters": {"acme/support": {**entry, "part": part.blob}}}
+    assert index.document([part], 7) == index.document([turned], 7)
+
+
+def test_the_index_beside_the_registry_is_the_index_repos() -> None:
+    """But for the generation both say the same of the same parts, the newest versions and how many there are."""
+    many = [version(number) for number in range(1, 15)]
+    parts = [index.packed(index.adapter_entry(f"acme/{n}", "p", "", many, {"main": 2}, {})) for n in ("b", "a")]
+    document = json.loads(index.document(parts, 7))
+    gathered = json.loads(index.gathered({part.path: part.summary() for part in parts}))
+    assert document == {**gathered, "generation": 7}
+    assert list(document["adapters"]) == ["acme/a", "acme/b"]
+    assert document["adapters"]["acme/a"]["count"] == 14
+    assert {"v2", "v14"} <= document["adapters"]["acme/a"]["versions"].keys()
+    assert json.loads(index.document([], 0)) == {"adapters": {}, "generation": 0, "schema": 1}
 
 
 def test_the_index_leaves_out_what_is_not_published() -> None:

@@ -134,7 +134,7 @@ def test_a_rendered_index_is_valid() -> None:
     )
     full = index.adapter_entry("acme/support", "adapterd-1", "acme/base", [version], {"main": 1}, {})
     empty = index.adapter_entry("acme/other", "adapterd-1", "acme/base", [], {}, {})
-    document = json.loads(index.document([full, empty], 7))
+    document = json.loads(index.document([index.packed(full), index.packed(empty)], 7))
     validator("index").validate(document)
     document["adapters"]["acme/support"]["channels"]["main"] = "1"
     assert not validator("index").is_valid(document)

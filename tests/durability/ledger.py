@@ -9,6 +9,7 @@ from pathlib import Path
 
 from adapterd.audit import AuditLog
 from adapterd.core import publication as pub
+from adapterd.core.index import NEWEST
 from adapterd.core.naming import version_numbers
 from adapterd.core.version import Stage
 from adapterd.ports import Hub, NotFound, Refs, RegistryReader
@@ -37,7 +38,10 @@ def index(path: Path, reader: RegistryReader) -> Iterator[str]:
         shown = listed.get(adapter, {"versions": {}, "channels": {}})
         here = {tag: entry["commit"] for tag, entry in shown["versions"].items()}
         known = {v.tag: v.commit for v in reader.versions(adapter, Stage.PUBLISHED)}
-        if here != known:
+        held = set(shown["channels"].values())
+        newest = sorted(known, key=lambda tag: int(tag[1:]))[-NEWEST:]
+        missing, other = {*newest, *held} - set(here), [tag for tag in here if known.get(tag) != here[tag]]
+        if missing or other or shown.get("count", len(here)) != len(known):
             yield f"index.json lists {sorted(here)} of {adapter}, the registry {sorted(map(str, known))}"
         moved = {c.channel: f"v{c.number}" for c in reader.channels(adapter) if c.number}
         if shown["channels"] != moved:

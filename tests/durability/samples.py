@@ -25,7 +25,12 @@ _ACT = {"actor": "alice", "reason": "a request", "at": 1.0}
 ARCHIVE = _archive()
 GOLDEN = json.dumps(golden.document(_GOLDEN)).encode()
 INDEX = index.document(
-    [index.adapter_entry("acme/x", "p", "acme/base", [_VERSION], {"main": 3}, {}, {1: index.Told(["no_effect"])})], 7
+    [
+        index.packed(
+            index.adapter_entry("acme/x", "p", "acme/base", [_VERSION], {"main": 3}, {}, {1: index.Told(["no_effect"])})
+        )
+    ],
+    7,
 )
 STANDING = json.dumps(
     {

@@ -227,8 +227,8 @@ def test_the_index_on_this_host(published: World) -> None:
     good = index.read_bytes()
     for data, codes in (
         (b"{", ["index_differs"]),
-        (good.replace(b'"final": true', b'"final": false', 1), ["index_differs"]),
-        (good.replace(b'"generation": ', b'"generation": -'), []),
+        (good.replace(b'"final":true', b'"final":false', 1), ["index_differs"]),
+        (good.replace(b'"generation":', b'"generation":-'), []),
         (good, []),
     ):
         index.write_bytes(data)

@@ -58,7 +58,7 @@ def test_a_waived_version_is_published_and_says_so(world: World, adapter: str) -
     assert "| waived | no_effect, only the \\| head was trained |" in readme
     for published in (json.dumps(manifest), readme):
         assert "alice-of-host" not in published
-    (entry,) = [e for e in export.entries(world.registry, world.publisher) if e["adapter"] == adapter]
+    (entry,) = [e.value() for e in export.entries(world.registry, world.publisher) if e.adapter == adapter]
     assert entry["versions"]["v1"]["waived"] == ["no_effect"]
     report = world.registry.validations(version.id)[-1].report
     assert [(w["code"], w["actor"]) for w in report["waivers"]] == [("no_effect", "alice-of-host")]
@@ -86,7 +86,7 @@ def test_a_waiver_that_is_not_needed_is_not_shown(world: World, adapter: str) ->
     drive(world)
     assert _manifest(world, version)["report"]["waivers"] == []
     assert "waived" not in _published(world, version, pub.CARD).decode()
-    (entry,) = [e for e in export.entries(world.registry, world.publisher) if e["adapter"] == adapter]
+    (entry,) = [e.value() for e in export.entries(world.registry, world.publisher) if e.adapter == adapter]
     assert "waived" not in entry["versions"]["v1"]
 
 
@@ -148,5 +148,5 @@ def test_a_rebuilt_registry_still_knows_what_was_waived(make_world: Callable[...
     drive(world)
     world.lose_registry()
     rebuild(world.host, [adapter], lambda _: None)
-    (entry,) = [e for e in export.entries(world.registry, world.publisher) if e["adapter"] == adapter]
+    (entry,) = [e.value() for e in export.entries(world.registry, world.publisher) if e.adapter == adapter]
     assert entry["versions"]["v1"]["waived"] == ["no_effect"]

@@ -100,7 +100,8 @@ class Trainer:
 
     def report(self, version: AdapterVersion, verdict: str = "passed") -> Validation:
         """A report on a version's tree."""
-        return Validation(version.id, version.tree, "policy-1", verdict, {"loss": 1.5}, NOW)
+        report = {"loss": 1.5, "policy_terms": {"tokens": 64}, "engines": {"peft": {"takes": "yes", "reasons": []}}}
+        return Validation(version.id, version.tree, "policy-1", verdict, report, NOW)
 
     def validated(self, registry: Registry, **changes: Any) -> AdapterVersion:  # noqa: ANN401 - any field of a draft
         """A version that waits to be published."""

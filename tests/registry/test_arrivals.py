@@ -90,6 +90,15 @@ def test_observations_of_one_root(registry: Registry, trainer: "Trainer") -> Non
     assert registry.observation("/train", "c") is None
 
 
+def test_observations_that_did_not_change_since(registry: Registry, trainer: "Trainer") -> None:
+    """What changed at the very moment, or after it, is left out."""
+    now = trainer.now
+    registry.observe(
+        [trainer.observation(name, changed_at=now + late) for name, late in (("a", -1), ("b", 0), ("c", 1))]
+    )
+    assert [o.path for o in registry.observations("/train", before=now)] == ["a"]
+
+
 @pytest.mark.parametrize("name", ["läuft", "back\\slash", "bytes-\udcff\udc80", "\\udcff", "quote'\"%_", "new\nline"])
 def test_any_file_name(registry: Registry, trainer: "Trainer", name: str) -> None:
     """A directory of any name is kept as it is, also one whose bytes are no UTF-8."""

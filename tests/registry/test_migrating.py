@@ -1,5 +1,6 @@
 """A registry of an older program is brought up to date with everything that is in it."""
 
+import json
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,7 @@ def test_versions_from_before_have_no_trained_losses(tmp_path: Path, trainer: Tr
 
 
 def _copy_as_first_schema(source: Path, target: Path) -> None:
-    """Write a registry of the first schema with the rows of one of today's."""
+    """Write a registry of the first schema with the rows of one of today's, whose reports lie whole there."""
     migrate(target, to="0001")
     conn = sqlite3.connect(target)
     with conn:
@@ -47,6 +48,10 @@ def _copy_as_first_schema(source: Path, target: Path) -> None:
             if table != "alembic_version":
                 names = ", ".join(f'"{row[1]}"' for row in conn.execute(f"PRAGMA main.table_info({table})"))
                 conn.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM now.{table}")  # noqa: S608 - our own names
+        with open_reader(source) as reader:
+            for row in (row for version in reader.versions() for row in reader.validations(version.id)):
+                said = (json.dumps(row.report), row.version, row.at)
+                conn.execute("UPDATE main.validations SET report = ? WHERE version_id = ? AND at = ?", said)
     conn.close()
 
 

@@ -148,6 +148,19 @@ def test_versions(registry: Registry, trainer: "Trainer") -> None:
     assert registry.intent(staged[0].id) is None
 
 
+def test_versions_that_came_later(registry: Registry, trainer: "Trainer") -> None:
+    """What a channel has not seen yet is asked for by number, and whether it is a final save."""
+    assert registry.newest_finals() == {}
+    first, second = trainer.published(registry, final=True), trainer.published(registry)
+    third = trainer.published(registry, final=True)
+    trainer.published(registry, adapter="acme/checkpoints")
+    trainer.staged(registry, final=True)
+    assert list(registry.versions("acme/support", above=1)) == [third, second]
+    assert list(registry.versions("acme/support", above=0, final=True)) == [third, first]
+    assert list(registry.versions("acme/support", Stage.PUBLISHED, above=2, final=False)) == []
+    assert registry.newest_finals() == {"acme/support": 3}
+
+
 def test_counts(registry: Registry, trainer: "Trainer") -> None:
     """Every version is counted once, a stalled one as such; every observation by its state."""
     assert registry.counts() == {str(stage): 0 for stage in Stage} | {"stalled": 0}

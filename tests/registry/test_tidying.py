@@ -1,5 +1,8 @@
 """The registry lets go of what is done with; moves, reports' verdicts and what is on its way stay."""
 
+import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,3 +90,22 @@ def test_what_was_let_go_of_is_given_back(registry: SqlRegistry, trainer: "Train
     path = Path(registry.path)
     registry.close()
     assert path.stat().st_size < 300_000
+
+
+def test_what_reports_have_alike_is_kept_once(registry: SqlRegistry, trainer: "Trainer") -> None:
+    """Each report is given back whole; the piece that they share is one row, and goes with the last that has it."""
+    first, second = trainer.published(registry), trainer.published(registry)
+    (report,) = [row.report for row in registry.validations(first.id)]
+    assert report == trainer.report(first).report == registry.validations(second.id)[0].report
+    assert _commons(registry) == [{"engines": report["engines"], "policy_terms": report["policy_terms"]}]
+    assert registry.compact(trainer.now + 1) == 2
+    registry.shrink()
+    cut = registry.validations(first.id)[0].report
+    assert cut["engines"] == {"peft": {"takes": "yes"}}
+    assert _commons(registry) == [{"engines": cut["engines"], "policy_terms": cut["policy_terms"]}]
+
+
+def _commons(registry: SqlRegistry) -> list[object]:
+    """The rows that reports share."""
+    with closing(sqlite3.connect(registry.path)) as conn:
+        return [json.loads(value) for (value,) in conn.execute("SELECT value FROM commons ORDER BY id")]

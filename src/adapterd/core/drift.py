@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapterd.core import publication as pub
+from adapterd.core.index import Part
 from adapterd.core.reasons import BY_CODE
 from adapterd.core.standing import erased_numbers, erasures
 from adapterd.core.version import AdapterVersion, Stage
@@ -152,9 +153,7 @@ def manifest_fault(data: bytes, version: AdapterVersion, there: Mapping[str, Fil
     return ""
 
 
-def of_index(
-    wanted: Sequence[Mapping[str, Any]], generation: int, data: bytes | None, name: str
-) -> tuple[Finding, ...]:
+def of_index(wanted: Sequence[Part], generation: int, data: bytes | None, name: str) -> tuple[Finding, ...]:
     """Where the index document on this host is not what the registry says.
 
     One of an earlier generation is not compared: the export that follows writes it anew.
@@ -168,7 +167,7 @@ def of_index(
         return (Finding("index_differs", name, "it is no index"),)
     if written < generation:
         return ()
-    should = {str(part["adapter"]): part for part in wanted}
+    should = {part.adapter: part.summary() for part in wanted}
     names = sorted(n for n in {*adapters, *should} if adapters.get(n) != should.get(n))
     return (Finding("index_differs", name, f"it says something else of {names[0]}"),) if names else ()
 

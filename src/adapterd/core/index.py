@@ -1,15 +1,18 @@
 """The public index that deployers read: adapters, their versions, their channels. Pure.
 
 In the index repo each adapter has a part, a file that its publisher writes. ``index.json`` there gathers all of them,
-so that one request tells of every adapter; it follows from the parts alone, whoever writes it.
+so that one request tells of every adapter; it follows from the parts alone, whoever writes it. The one beside a
+registry is made in the same way from that registry's own parts.
 """
 
 import json
+import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from adapterd.core.naming import is_hub_id, serving_name, tag_number
+from adapterd.core.publication import git_blob
 from adapterd.core.standing import Document, erased_numbers, holds, yanks
 from adapterd.core.version import AdapterVersion, Stage
 
@@ -38,6 +41,43 @@ class Told:
     waived: Sequence[str] = ()
     engines: Mapping[str, Any] | None = None
     published: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One adapter's part, kept small: a registry keeps one of every adapter in memory.
+
+    Attributes:
+        blob: the git blob of its bytes.
+        packed: its bytes as `render` gives them, compressed.
+        brief: its `summary`, compressed.
+    """
+
+    adapter: str
+    blob: str
+    packed: bytes
+    brief: bytes
+
+    @property
+    def path(self) -> str:
+        """Where it lies in the index repo."""
+        return path_of(self.adapter)
+
+    def value(self) -> dict[str, Any]:
+        """All of it."""
+        return dict(json.loads(zlib.decompress(self.packed)))
+
+    def summary(self) -> dict[str, Any]:
+        """What ``index.json`` has of it."""
+        return dict(json.loads(zlib.decompress(self.brief)))
+
+
+def packed(entry: Mapping[str, Any]) -> Part:
+    """A part as it is kept."""
+    data = render(entry)
+    blob = git_blob(data)
+    brief = _compact(summary(entry, blob))
+    return Part(str(entry["adapter"]), blob, zlib.compress(data), zlib.compress(brief))
 
 
 def adapter_entry(
@@ -127,9 +167,11 @@ def keeping(entry: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, A
     return {**entry, "versions": versions}
 
 
-def document(entries: Sequence[Mapping[str, Any]], generation: int) -> bytes:
-    """The whole index, beside the registry."""
-    return render({"schema": SCHEMA, "generation": generation, "adapters": {str(e["adapter"]): e for e in entries}})
+def document(parts: Iterable[Part], generation: int) -> bytes:
+    """``index.json`` beside a registry: what the index repo's says of these parts, and the registry's generation."""
+    named = sorted((part.adapter, zlib.decompress(part.brief)) for part in parts)
+    adapters = b",".join(_compact(name) + b":" + brief for name, brief in named)
+    return b'{"adapters":{%b},"generation":%d,"schema":%d}\n' % (adapters, generation, SCHEMA)
 
 
 def summary(part: Mapping[str, Any], blob: str) -> dict[str, Any]:
@@ -160,7 +202,7 @@ def gathered(summaries: Mapping[str, Mapping[str, Any]]) -> bytes:
     """
     named = [(path, str(said.get("adapter")), said) for path, said in sorted(summaries.items())]
     adapters = {name: said for path, name, said in named if is_hub_id(name) and path_of(name) == path}
-    return (json.dumps({"adapters": adapters, "schema": SCHEMA}, sort_keys=True, separators=(",", ":")) + "\n").encode()
+    return _compact({"adapters": adapters, "schema": SCHEMA}) + b"\n"
 
 
 def summaries_of(data: bytes) -> dict[str, Mapping[str, Any]]:
@@ -199,6 +241,11 @@ def names_in(paths: Collection[str]) -> list[str]:
 def render(value: Mapping[str, Any]) -> bytes:
     """JSON bytes in a fixed order."""
     return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _compact(value: object) -> bytes:
+    """JSON bytes in a fixed order, without a space."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def publisher_of(data: bytes) -> str:

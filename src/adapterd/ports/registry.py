@@ -173,9 +173,19 @@ class RegistryReader(Protocol):
         ...
 
     def versions(
-        self, adapter: str | None = None, stage: Stage | None = None, limit: int | None = None
+        self,
+        adapter: str | None = None,
+        stage: Stage | None = None,
+        limit: int | None = None,
+        *,
+        above: int | None = None,
+        final: bool | None = None,
     ) -> Sequence[AdapterVersion]:
-        """Versions, newest intake first."""
+        """Versions, newest intake first; only those numbered above, and finals or not, where that is given."""
+        ...
+
+    def newest_finals(self) -> Mapping[str, int]:
+        """The highest number of a published final save, by adapter; none for an adapter without one."""
         ...
 
     def find(self, adapter: str, *, number: int | None = None, identity: str | None = None) -> AdapterVersion | None:
@@ -209,8 +219,12 @@ class RegistryReader(Protocol):
         paths: Collection[str] | None = None,
         states: Collection[str] | None = None,
         reason: str | None = None,
+        before: float | None = None,
     ) -> Sequence[Observation]:
-        """What was last seen, of one root or all; only these paths, states and reason where they are given."""
+        """What was last seen, of one root or all; only these paths, states and reason where they are given.
+
+        With `before` only what has not changed since.
+        """
         ...
 
     def observation(self, root: str, path: str) -> Observation | None:

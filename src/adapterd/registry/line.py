@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, func, or_, select, update
 
 from adapterd.core.rules import FAILED, PASSED
 from adapterd.core.version import LIVE, MOVES, AdapterVersion, Reason, Stage
 from adapterd.ports import Claim, Conflict, LostLease, NotFound, RepoRecord, Validation
-from adapterd.registry import arrivals, history, records, rows
-from adapterd.registry.schema import intents, validations, versions
+from adapterd.registry import arrivals, history, records, reports, rows
+from adapterd.registry.schema import intents, versions
 
 _RETURNED = (*rows.VERSION, versions.c.fence)
 
@@ -172,7 +172,7 @@ def _report(conn: Connection, validation: Validation, was: AdapterVersion) -> No
     if (validation.version, validation.tree) != (was.id, was.tree):
         raise ValueError("a report belongs to another version or to another tree")
     values = rows.plain(validation)
-    conn.execute(insert(validations).values(version_id=values.pop("version"), **values))
+    reports.write(conn, [{"version_id": values.pop("version"), **values}])
 
 
 def wait(conn: Connection, held: Claim, until: float, reason: Reason, at: float, *, failed: bool) -> None:

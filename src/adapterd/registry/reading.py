@@ -19,7 +19,7 @@ from adapterd.ports import (
     Sighting,
     Validation,
 )
-from adapterd.registry import arrivals, rows, tidying
+from adapterd.registry import arrivals, reports, rows, tidying
 from adapterd.registry.engine import explained
 from adapterd.registry.history import SHOWN
 from adapterd.registry.schema import (
@@ -73,16 +73,33 @@ class SqlReader:
             return rows.version_by_id(conn, version_id)
 
     def versions(
-        self, adapter: str | None = None, stage: Stage | None = None, limit: int | None = None
+        self,
+        adapter: str | None = None,
+        stage: Stage | None = None,
+        limit: int | None = None,
+        *,
+        above: int | None = None,
+        final: bool | None = None,
     ) -> Sequence[AdapterVersion]:
-        """Versions, newest intake first."""
+        """Versions, newest intake first; only those numbered above, and finals or not, where that is given."""
         with self._read() as conn:
             query = select(*rows.VERSION).order_by(versions.c.intake.desc()).limit(limit)
             if adapter is not None:
                 query = query.where(versions.c.adapter == rows.canonical(conn, adapter))
             if stage is not None:
                 query = query.where(versions.c.stage == stage)
+            if above is not None:
+                query = query.where(versions.c.number > above)
+            if final is not None:
+                query = query.where(versions.c.final.is_(final))
             return rows.every(conn, query, rows.version)
+
+    def newest_finals(self) -> Mapping[str, int]:
+        """The highest number of a published final save, by adapter; none for an adapter without one."""
+        own = versions.c
+        query = select(own.adapter, func.max(own.number)).where(own.stage == Stage.PUBLISHED, own.final)
+        with self._read() as conn:
+            return {str(name): int(number) for name, number in conn.execute(query.group_by(own.adapter))}
 
     def find(self, adapter: str, *, number: int | None = None, identity: str | None = None) -> AdapterVersion | None:
         """One version of an adapter by number, or by a prefix of its identity of 8 digits or more.
@@ -134,7 +151,7 @@ class SqlReader:
     def validations(self, version_id: int) -> Sequence[Validation]:
         """A version's reports, oldest first."""
         with self._read() as conn:
-            query = select(validations).where(validations.c.version_id == version_id).order_by(validations.c.id)
+            query = reports.every().where(validations.c.version_id == version_id).order_by(validations.c.id)
             return rows.every(conn, query, rows.validation)
 
     def observations(
@@ -144,8 +161,12 @@ class SqlReader:
         paths: Collection[str] | None = None,
         states: Collection[str] | None = None,
         reason: str | None = None,
+        before: float | None = None,
     ) -> Sequence[Observation]:
-        """What was last seen, of one root or all, by path; only these paths, states and reason where they are given."""
+        """What was last seen, of one root or all, by path; only these paths, states and reason where they are given.
+
+        With `before` only what has not changed since.
+        """
         own, query = observations.c, select(*rows.OBSERVATION).order_by(observations.c.root, observations.c.path)
         if root is not None:
             query = query.where(own.root == root)
@@ -153,6 +174,8 @@ class SqlReader:
             query = query.where(own.state.in_(states))
         if reason is not None:
             query = query.where(own.reason == reason)
+        if before is not None:
+            query = query.where(own.changed_at < before)
         with self._read() as conn:
             if paths is None:
                 return [Observation(*row) for row in conn.execute(query)]

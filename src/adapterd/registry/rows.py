@@ -8,7 +8,7 @@ from sqlalchemy import Column, Connection, RowMapping, Select, Table, func, sele
 
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.ports import AdapterRecord, ChannelRecord, Event, Intent, Observation, RepoRecord, Sighting, Validation
-from adapterd.registry import schema
+from adapterd.registry import reports, schema
 
 T = TypeVar("T")
 
@@ -39,13 +39,13 @@ def repo(row: RowMapping) -> RepoRecord:
 
 
 def validation(row: RowMapping) -> Validation:
-    """A row of `validations`."""
+    """A row of `reports.every`."""
     return Validation(
         version=row["version_id"],
         tree=row["tree"],
         policy=row["policy"],
         verdict=row["verdict"],
-        report=row["report"],
+        report=reports.whole(row),
         at=row["at"],
     )
 

@@ -38,7 +38,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every schema there was, oldest first; the last is the one that this program writes."""
 
 _ESCAPED = re.compile(r"\\(\\|u[0-9a-f]{4})")
@@ -235,7 +235,16 @@ events = Table(
 )
 Index("ix_events_version_id_id", events.c.version_id, events.c.id)
 
-# Reports: never changed, one row each time a version was validated.
+# What many reports have alike, by the digest of its JSON (`registry.reports`).
+commons = Table(
+    "commons",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("value", Json, nullable=False),
+)
+
+# Reports: never changed, one row each time a version was validated. `report` is what it does not share.
 validations = Table(
     "validations",
     METADATA,
@@ -245,6 +254,7 @@ validations = Table(
     Column("policy", Text, nullable=False),
     Column("verdict", Text, nullable=False),
     Column("report", Json, nullable=False),
+    Column("common", Integer, ForeignKey("commons.id")),
     Column("at", Double, nullable=False),
 )
 Index("ix_validations_version_id_id", validations.c.version_id, validations.c.id)

@@ -10,7 +10,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     or_,
     select,
     type_coerce,
@@ -20,7 +19,7 @@ from sqlalchemy import (
 from adapterd.core.retention import CUT, PASSING, STANDING, cut
 from adapterd.core.version import LIVE, AdapterVersion, Reason, Stage
 from adapterd.ports import Conflict, NotFound
-from adapterd.registry import arrivals, history, rows
+from adapterd.registry import arrivals, history, reports, rows
 from adapterd.registry.schema import events, intents, observations, validations, versions
 
 _MARK = f'%"{CUT}":true%'
@@ -64,11 +63,11 @@ def compact(conn: Connection, before: float, most: int) -> int:
     if not ids:
         return 0
     conn.execute(delete(events).where(events.c.version_id.in_(ids), events.c.kind.in_(PASSING)))
-    query = select(validations).where(validations.c.version_id.in_(ids), _long()).order_by(validations.c.id)
-    if long := [dict(row) for row in conn.execute(query).mappings()]:
+    query = reports.every().where(validations.c.version_id.in_(ids), _long()).order_by(validations.c.id)
+    if long := [{**row, "report": cut(reports.whole(row))} for row in conn.execute(query).mappings()]:
         # Deleted and written anew: a row that only shrinks in its place leaves its page to itself for ever.
         conn.execute(delete(validations).where(validations.c.id.in_([row["id"] for row in long])))
-        conn.execute(insert(validations), [{**row, "report": cut(row["report"])} for row in long])
+        reports.write(conn, ({column.name: row[column.name] for column in validations.c} for row in long))
     published = select(versions.c.id).where(versions.c.id.in_(ids), versions.c.stage == Stage.PUBLISHED)
     conn.execute(delete(intents).where(intents.c.version_id.in_(published)))
     return len(ids)
@@ -90,6 +89,7 @@ def shrink(conn: Connection) -> int:
 
     A file that was made before this was thought of keeps its pages, and uses them again.
     """
+    reports.tidy(conn)
     size = int(conn.exec_driver_sql("PRAGMA page_size").scalar_one())
     unused = int(conn.exec_driver_sql("PRAGMA freelist_count").scalar_one())
     if (raw := conn.connection.driver_connection) is not None:

@@ -148,11 +148,10 @@ def _indices(ground: Ground) -> Sequence[Finding]:
     except NotFound:
         return [*found, Finding("index_differs", repo, "the index repo is not there")]
     for part in wanted:
-        path = export.path_of(part)
-        rendered = index.render(part)
+        path = part.path
         if path not in there:
             found.append(Finding("index_differs", f"{repo}/{path}", "it is missing"))
-        elif there[path].blob != pub.git_blob(rendered) and not _is_as_shown(ground, part, repo, path):
+        elif there[path].blob != part.blob and not _is_as_shown(ground, part.value(), repo, path):
             found.append(Finding("index_differs", f"{repo}/{path}", "it says something else than the registry"))
     return found
 

@@ -1,6 +1,5 @@
 """export: the index document follows the registry's generation. Level-triggered, beside the line."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -8,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from adapterd.core import index
-from adapterd.core import publication as pub
+from adapterd.core.index import Part
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.moving import RepoStalledError, listing
 from adapterd.ports import AdapterRecord, Hub, NotFound, RegistryReader
@@ -22,48 +21,47 @@ class Parts:
 
     def __init__(self) -> None:
         """Know nothing yet."""
-        self._known: dict[AdapterRecord, tuple[int, dict[str, Any] | None]] = {}
-        self._told: dict[int, index.Told] = {}
-        self._verdicts: dict[str, Mapping[str, Any]] = {}
+        self._known: dict[AdapterRecord, tuple[int, Part | None]] = {}
 
-    def __call__(self, registry: RegistryReader, publisher: str) -> list[dict[str, Any]]:
+    def __call__(self, registry: RegistryReader, publisher: str) -> list[Part]:
         """The parts of adapters that have a published version, by name."""
         shown, known = registry.generations(), self._known
         # Generations first: what changes in between is read once more at the next time.
-        self._known = {
-            adapter: known[adapter]
-            if adapter in known and known[adapter][0] == shown.get(adapter.name, 0)
-            else (shown.get(adapter.name, 0), self._part(registry, publisher, adapter))
-            for adapter in registry.adapters()
-        }
+        self._known = {}
+        for adapter in registry.adapters():
+            generation, (before, part) = shown.get(adapter.name, 0), known.get(adapter, (-1, None))
+            part = part if before == generation else _part(registry, publisher, adapter, part)
+            self._known[adapter] = (generation, part)
         return [part for _, part in self._known.values() if part is not None]
 
-    def _part(self, registry: RegistryReader, publisher: str, adapter: AdapterRecord) -> dict[str, Any] | None:
-        """One adapter's part; None where nothing of it is published."""
-        versions = [v for v in registry.versions(adapter.name) if v.number and v.commit]
-        if not versions:
-            return None
-        channels = {c.channel: c.number for c in registry.channels(adapter.name) if c.number}
-        repo = registry.repo(adapter.name)
-        standing = repo.standing if repo else {}
-        noted = registry.noted(WAIVED, adapter.name)
-        told = {v.id: self._of(registry, v, waived=v.id in noted) for v in versions}
-        return index.adapter_entry(adapter.name, publisher, adapter.base, versions, channels, standing, told)
 
-    def _of(self, registry: RegistryReader, version: AdapterVersion, *, waived: bool) -> index.Told:
-        """What is known of a published version. Its report was written with it, and is asked for once."""
-        if version.id not in self._told:
-            at = [e.at for e in registry.events(version.id) if e.kind == Stage.PUBLISHED]
-            passed = [v.report for v in registry.validations(version.id) if v.verdict == "passed"]
-            engines = index.verdicts(passed[-1].get("engines")) if passed else {}
-            # The versions of a series have mostly the same verdicts: they are kept once.
-            shared = self._verdicts.setdefault(json.dumps(engines, sort_keys=True), engines)
-            self._told[version.id] = index.Told((), shared, at[-1] if at else None)
-        found = self._told[version.id]
-        return replace(found, waived=codes_of(registry, version)) if waived else found
+def _part(registry: RegistryReader, publisher: str, adapter: AdapterRecord, former: Part | None) -> Part | None:
+    """One adapter's part; None where nothing of it is published."""
+    versions = [v for v in registry.versions(adapter.name) if v.number and v.commit]
+    if not versions:
+        return None
+    channels = {c.channel: c.number for c in registry.channels(adapter.name) if c.number}
+    repo = registry.repo(adapter.name)
+    standing = repo.standing if repo else {}
+    before = former.value()["versions"] if former is not None else {}
+    waived = registry.noted(WAIVED, adapter.name)
+    told = {}
+    for version in versions:
+        said = _told(registry, version, before.get(version.tag))
+        told[version.id] = replace(said, waived=codes_of(registry, version)) if version.id in waived else said
+    return index.packed(index.adapter_entry(adapter.name, publisher, adapter.base, versions, channels, standing, told))
 
 
-def entries(registry: RegistryReader, publisher: str) -> list[dict[str, Any]]:
+def _told(registry: RegistryReader, version: AdapterVersion, before: Mapping[str, Any] | None) -> index.Told:
+    """What is known of a published version. Its report was written with it, and is asked for once."""
+    if before is not None and (before["commit"], before["identity"]) == (version.commit, version.identity):
+        return index.Told((), before.get("engines"), before.get("published"))
+    at = [e.at for e in registry.events(version.id) if e.kind == Stage.PUBLISHED]
+    passed = [v.report for v in registry.validations(version.id) if v.verdict == "passed"]
+    return index.Told((), index.verdicts(passed[-1].get("engines")) if passed else {}, at[-1] if at else None)
+
+
+def entries(registry: RegistryReader, publisher: str) -> list[Part]:
     """Every adapter's part of the index, by name, read afresh."""
     return Parts()(registry, publisher)
 
@@ -98,7 +96,7 @@ def _is_there(host: Host, data: bytes) -> bool:
         return False
 
 
-def export_to_hub(host: Host, parts: Sequence[dict[str, Any]]) -> bool:
+def export_to_hub(host: Host, parts: Sequence[Part]) -> bool:
     """Bring the index repo up to date, where one is configured: one file per adapter, written by its publisher.
 
     Another publisher's files are left alone. Where a part on the Hub tells otherwise of channels, holds or yanks, a
@@ -126,18 +124,18 @@ def _is_there_on(hub: Hub, repo: str) -> bool:
     return True
 
 
-def _wanted(host: Host, parts: Sequence[dict[str, Any]], shown: listing.Shown) -> dict[str, dict[str, Any]]:
+def _wanted(host: Host, parts: Sequence[Part], shown: listing.Shown) -> dict[str, dict[str, Any]]:
     """The parts that are ours to write, each as it shall be."""
     wanted = {}
     for part in parts:
-        path = path_of(part)
-        if path not in shown.tree or shown.tree[path].blob != pub.git_blob(index.render(part)):
+        path = part.path
+        if path not in shown.tree or shown.tree[path].blob != part.blob:
             present = shown.summaries.get(path) or {}
             if present.get("publisher", "") not in ("", host.publisher):
                 continue
             # Of a repo that is gone or in disorder nothing new is told; its own line says so.
             with suppress(NotFound, RepoStalledError):
-                wanted[path] = as_shown(host.registry, host.hub(), part, present, partial(shown.part, path))
+                wanted[path] = as_shown(host.registry, host.hub(), part.value(), present, partial(shown.part, path))
     return wanted
 
 
@@ -166,8 +164,3 @@ def as_shown(
     repo = registry.repo(adapter)
     known = (repo.standing, repo.standing_head) if repo is not None else ({}, "")
     return index.with_standing(part, *listing.truth(hub, adapter, heads, known))
-
-
-def path_of(part: Mapping[str, Any]) -> str:
-    """Where an adapter's part lies in the index repo."""
-    return index.path_of(str(part["adapter"]))

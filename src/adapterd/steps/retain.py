@@ -7,6 +7,8 @@ moment, before it goes.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from adapterd import roots
@@ -47,19 +49,24 @@ class Tidied:
 def plan(host: Host) -> Plan:
     """Look at spool, registry and roots, and say what goes; nothing is changed."""
     kept, now = host.config.retention, host.clock()
+    long_ago = now - kept.observations_for
     return Plan(
         fates(host),
         host.registry.compactable(now - kept.events_for),
-        retention.forgettable(host.registry.observations(), now - kept.observations_for, _Gone(host)),
+        retention.forgettable(host.registry.observations(before=long_ago), long_ago, _Gone(host)),
     )
 
 
 def fates(host: Host) -> tuple[Fate, ...]:
     """What becomes of every snapshot in the spool."""
-    lying = tuple(host.spool.lying())  # first: whatever comes after this look is newer than the rows
-    return retention.fates(
-        lying, host.registry.versions(), _holding(host.registry), _erased(host.registry), _rules(host), host.clock()
-    )
+    # First what lies there: whatever comes after this look is newer than the rows.
+    lying = sorted(host.spool.lying(), key=attrgetter("adapter"))
+    holding, erased = _holding(host.registry), _erased(host.registry)
+    found: list[Fate] = []
+    for adapter, some in groupby(lying, key=attrgetter("adapter")):
+        versions = host.registry.versions(adapter)
+        found += retention.fates(some, versions, holding, erased, _rules(host), host.clock())
+    return tuple(found)
 
 
 def retain(host: Host) -> Tidied:
