@@ -23,6 +23,9 @@ TEMPLATES = "additional_chat_templates"
 MAX_TEXT = 32 * 1024 * 1024
 """Text files up to this size are read whole."""
 
+PIECE = 64 * 1024
+"""Most bytes of a text file that are read at a time."""
+
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 DENIED = (errno.EACCES, errno.EPERM)
 
@@ -204,10 +207,21 @@ def open_regular(folder: Path, name: str) -> int:
 def read_small(folder: Path, name: str, limit: int) -> bytes:
     """The bytes of one regular file of at most `limit` bytes. SettleError, or ValueError for a larger one."""
     with os.fdopen(open_regular(folder, name), "rb") as file:
-        data = file.read(limit + 1)
+        data = up_to(file, limit + 1)
     if len(data) > limit:
         raise ValueError(f"{name} has more than {limit} bytes")
     return data
+
+
+def up_to(file: BinaryIO, limit: int) -> bytes:
+    """The bytes of a file, and of a larger one the first `limit`.
+
+    In pieces, since `read` takes room for its whole limit first: at 32 MiB, glibc then keeps what is freed for good.
+    """
+    data = bytearray()
+    while piece := file.read(min(limit - len(data), PIECE)):
+        data += piece
+    return bytes(data)
 
 
 def read_if_there(folder: Path, name: str, limit: int) -> bytes | None:
@@ -301,7 +315,7 @@ def _signal(folder: Path, entries: Sequence[Entry], *, checkpoint: bool) -> str:
         with suppress(SettleError, ValueError, OSError, RecursionError):
             # One descriptor for both: what is parsed is what is named.
             with os.fdopen(open_regular(at, name), "rb") as file:
-                info, data = os.fstat(file.fileno()), file.read(MAX_TEXT)
+                info, data = os.fstat(file.fileno()), up_to(file, MAX_TEXT)
             if ad.vouched(data, entries) if kind == "marker" else isinstance(json.loads(data), dict):
                 return _identity(kind, info)
     return ""
