@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from adapterd.cli import entry
+from adapterd.cli.app import app
 from adapterd.cli.exits import MEANING, Exit, code_of
 from adapterd.cli.interrupting import ending
 from adapterd.core.errors import AdapterdError
@@ -165,6 +168,18 @@ def test_without_a_verb_the_help_is_given(capsys: pytest.CaptureFixture[str], mo
     verbs = set(re.findall(r"^  ([a-z]+)  ", capsys.readouterr().err, re.MULTILINE))
     assert verbs >= {"watch", "sync", "status", "list", "show", "validate", "retry", "adopt"}
     assert verbs >= {"registry", "config", "base", "hub", "resolve", "pull"}
+
+
+def test_every_verb_stands_in_one_group_of_the_help() -> None:
+    """Headings say whom the verbs are for, and no verb is cut off in mid-sentence."""
+    said = CliRunner().invoke(app, ["--help"]).output
+    listed = said.partition("On the training host:")[2]
+    verbs = getattr(get_command(app), "commands", {})
+    assert sorted(re.findall(r"^  ([a-z]+)  ", listed, re.MULTILINE)) == sorted(verbs)
+    headings = re.findall(r"^([A-Z].*):$", listed, re.MULTILINE)
+    assert "Where adapters are served" in headings
+    assert "Versions and channels" in headings
+    assert "..." not in listed
 
 
 def test_without_a_configuration_the_verb_says_where_it_looked(adapterd: "Type", tmp_path: Path) -> None:
