@@ -189,6 +189,9 @@ def test_without_a_configuration_the_verb_says_where_it_looked(adapterd: "Type",
     assert done.returncode == 78
     assert "home/.config/adapterd/config.yaml nor /etc/adapterd/config.yaml" in done.stderr
     assert "adapterd config example" in done.stderr
+    assert "Try: `adapterd list --hub NAMESPACE`" in done.stderr
+    assert "Try: `adapterd list --hub NAMESPACE`" in adapterd("list").stderr
+    assert "Try: `adapterd show acme/support` asks the Hub" in adapterd("list", "acme/support").stderr
 
 
 @pytest.mark.parametrize(
