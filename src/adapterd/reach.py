@@ -53,14 +53,21 @@ def hub_of(given: Path | None = None, endpoint: str | None = None, *, guest: boo
     address = (named or (config.hub.endpoint if config else PUBLIC)).rstrip("/")
     if config is not None and address != config.hub.endpoint.rstrip("/"):
         config = None  # its token, proxy and certificates are for its own Hub
-    with hub_at(address, config, guest=guest) as client:
+    by = "HF_ENDPOINT" if not endpoint else "the endpoint" if guest else "--endpoint"
+    with hub_at(address, config, guest=guest, by=by) as client:
         yield client
 
 
 @contextmanager
-def hub_at(address: str, config: Config | None, *, guest: bool = False) -> Iterator["HubClient"]:
-    """The Hub at an address, with this configuration's token and settings, or with those of the environment."""
+def hub_at(
+    address: str, config: Config | None, *, guest: bool = False, by: str = "HF_ENDPOINT"
+) -> Iterator["HubClient"]:
+    """The Hub at an address, with this configuration's token and settings, or with those of the environment.
+
+    Hints name the configuration's keys, or without one what the address was given `by`.
+    """
     from adapterd.hub.client import GuestClient, HubClient  # noqa: PLC0415 - it costs a library
+    from adapterd.hub.named import by_environment  # noqa: PLC0415 - in a package that costs a library
 
     if not address.startswith(("http://", "https://")):
         problem = Problem(None, "", f"{address!r} is no address of a Hub", "https://..., in HF_ENDPOINT or --endpoint")
@@ -75,6 +82,8 @@ def hub_at(address: str, config: Config | None, *, guest: bool = False) -> Itera
         proxy=hub.proxy if hub else None,
         deadline=LONG,
     )
+    if config is None:
+        client.named = by_environment(by)
     try:
         yield client
     except Exception:  # raised again; only an interrupt leaves the client open
@@ -86,7 +95,6 @@ def hub_at(address: str, config: Config | None, *, guest: bool = False) -> Itera
 
 def _token(config: Config | None) -> str | None:
     """The token; None where none is to be found in any place. A place that was named and has none is an error."""
-    config = config or Config.model_validate({"hub": {"namespace": "none"}, "roots": [{"path": "/nowhere"}]})
     try:
         return find_token(config, os.environ, Path.home()).value
     except ConfigError as error:

@@ -26,7 +26,7 @@ NOW = 1_800_000_000.0
 @pytest.fixture
 def shell(tmp_path: Path) -> dict[str, str]:
     """The environment of a shell whose home is empty."""
-    kept = {name: os.environ[name] for name in ("PATH",) if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     return {**kept, "HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
 
 

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from adapterd.cli import entry
+from adapterd.cli.app import app
 from adapterd.cli.exits import MEANING, Exit, code_of
 from adapterd.cli.interrupting import ending
 from adapterd.core.errors import AdapterdError
@@ -167,6 +170,18 @@ def test_without_a_verb_the_help_is_given(capsys: pytest.CaptureFixture[str], mo
     assert verbs >= {"registry", "config", "base", "hub", "resolve", "pull"}
 
 
+def test_every_verb_stands_in_one_group_of_the_help() -> None:
+    """Headings say whom the verbs are for, and no verb is cut off in mid-sentence."""
+    said = CliRunner().invoke(app, ["--help"]).output
+    listed = said.partition("On the training host:")[2]
+    verbs = getattr(get_command(app), "commands", {})
+    assert sorted(re.findall(r"^  ([a-z]+)  ", listed, re.MULTILINE)) == sorted(verbs)
+    headings = re.findall(r"^([A-Z].*):$", listed, re.MULTILINE)
+    assert "Where adapters are served" in headings
+    assert "Versions and channels" in headings
+    assert "..." not in listed
+
+
 def test_without_a_configuration_the_verb_says_where_it_looked(adapterd: "Type", tmp_path: Path) -> None:
     """An adapterd.yaml in the working directory is a run's labels, and is not taken for one."""
     (tmp_path / "adapterd.yaml").write_text("adapter: support\n")
@@ -174,6 +189,9 @@ def test_without_a_configuration_the_verb_says_where_it_looked(adapterd: "Type",
     assert done.returncode == 78
     assert "home/.config/adapterd/config.yaml nor /etc/adapterd/config.yaml" in done.stderr
     assert "adapterd config example" in done.stderr
+    assert "Try: `adapterd list --hub NAMESPACE`" in done.stderr
+    assert "Try: `adapterd list --hub NAMESPACE`" in adapterd("list").stderr
+    assert "Try: `adapterd show acme/support` asks the Hub" in adapterd("list", "acme/support").stderr
 
 
 @pytest.mark.parametrize(

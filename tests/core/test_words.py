@@ -1,5 +1,7 @@
 """Times, numbers and markup: pure functions, as tables."""
 
+from collections.abc import Collection
+
 import pytest
 
 from adapterd.core import words
@@ -54,3 +56,18 @@ def test_what_cannot_be_seen_is_spelled_out() -> None:
     """Direction marks, escapes and halves of surrogate pairs show themselves; letters of any script stay."""
     assert text("ä→漢\u202e\x00\udcff") == "ä→漢\\u202e\\x00\\udcff"
     page(text("\udcff"), text("\udcff")).encode()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ([1], "its newest version is v1"),
+        (range(1, 4), "its newest version is v3"),
+        ([3, 1], "its newest version is v3; there are v1, v3"),
+        ([9], "its newest version is v9"),
+        (range(2, 40), "its newest version is v39"),
+    ],
+)
+def test_the_newest_version_is_named_and_gaps_where_they_help(numbers: Collection[int], said: str) -> None:
+    """Of a few versions with some missing before them, all are listed."""
+    assert words.newest(numbers) == said

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from deploy.conftest import Repo, Type
 
 TOKEN = "hf_" + "a" * 34
-ENGINES = {"vllm": {"takes": "yes", "effect": "full", "versions": ">=0.33", "flags": ["--enable-lora"]}}
+TARGETS = "--lora-target-modules q_proj k_proj v_proj o_proj gate_proj up_proj down_proj"
+ENGINES = {
+    "vllm": {"takes": "yes", "effect": "full", "versions": ">=0.33", "flags": ["--enable-lora"]},
+    "sglang": {"takes": "yes", "effect": "full", "versions": ">=0.5.23", "flags": ["--enable-lora", TARGETS]},
+}
 
 
 def part_of(repo: "Repo", **changes: object) -> dict[str, Any]:
@@ -97,11 +101,12 @@ def test_an_adapter_is_shown_as_the_hub_has_it(adapterd: "Type", repo: "Repo") -
     assert found["versions"]["v2"]["identity"] == repo.manifests[2]["identity"]["digest"]
     told = adapterd("show", repo.adapter)
     assert "main holds v2 (held)" in told.stdout
-    assert "yanked: wrong data" in told.stdout
+    assert "v1 was yanked: wrong data" in told.stdout
 
 
 def test_the_index_says_what_engines_make_of_each_version(adapterd: "Type", hub: HubClient, repo: "Repo") -> None:
-    """Where the namespace has an index, show tells verdicts, waivers and times too."""
+    """Where the namespace has an index, show tells verdicts, waivers and times too; verdicts once, flags wrapped."""
+    repo.publish()
     repo.publish()
     if "acme/adapterd-index" not in hub.models("acme"):
         hub.create_repo("acme/adapterd-index", private=True)
@@ -109,7 +114,12 @@ def test_the_index_says_what_engines_make_of_each_version(adapterd: "Type", hub:
     listing.change(hub, "acme/adapterd-index", lambda _: {index.path_of(repo.adapter): part})
     told = adapterd("show", repo.adapter)
     assert told.returncode == 0, told.stderr
-    assert "vllm yes" in told.stdout
+    assert "what serving engines make of v2, v1:\n" in told.stdout
+    assert [line.split()[2:] for line in told.stdout.splitlines() if "vllm" in line] == [
+        ["yes,", "with", "--enable-lora"]
+    ]
+    assert " ".join(told.stdout.split()).count(TARGETS) == 1
+    assert max(map(len, told.stdout.splitlines())) <= 100
     assert "waived: no_effect" in told.stdout
     assert "2023-11-1" in told.stdout
 

@@ -60,7 +60,8 @@ def test_without_the_hub_what_lies_there_is_good(published: "Repo", here: Type) 
     for at in ("@candidate", "@v2"):
         done = here("pull", f"{published.adapter}{at}", "it", *away)
         assert code(done) == Exit.DONE, done.output
-        assert "warning: " in done.stderr
+        assert done.stderr.index("warning: ") < done.stderr.index("nothing to download")
+        assert done.stderr.count("warning: ") == 1
         assert done.stdout.startswith(f"{published.adapter}@v2 lies verified in ")
     for at, place in (("@main", "it"), ("@v1", "it"), ("@v2", "elsewhere")):
         assert code(here("pull", f"{published.adapter}{at}", place, *away)) == Exit.WAITING

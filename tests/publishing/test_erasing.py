@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from typer.testing import CliRunner
 
-from adapterd import deploy, operate, tidy
+from adapterd import deploy, moving, operate, tidy
+from adapterd.cli.app import app
 from adapterd.core import publication as pub
 from adapterd.core.erasing import Erased, Target
 from adapterd.core.naming import parse_reference
@@ -18,7 +20,7 @@ from adapterd.steps import export, promote
 from adapterd.steps.erase import erase, target_of
 from adapterd.steps.rebuild import rebuild
 from helpers.adapters import weights
-from helpers.hosts import World
+from helpers.hosts import TOKEN, World
 from publishing.conftest import stage
 from publishing.crashing import HUB_EFFECTS, REGISTRY_EFFECTS, Crash, Fuse, Mortal
 from publishing.lines import drive
@@ -96,6 +98,31 @@ def test_the_only_version_leaves_empty_branches(world: World, adapter: str) -> N
     assert (two.stage, two.number) == (Stage.PUBLISHED, 2)
     assert _main(world, adapter) == 2
     _demand_gone(world, one, [two])
+
+
+def test_a_channels_history_says_who_erased_and_why(world: World, adapter: str) -> None:
+    """It went back, or was emptied, by the hand that erased: no rule did it, and no person rolled it back."""
+    one, two = _publish(world, adapter, 1, 2)
+    for gone, number in ((two, 1), (one, None)):
+        _erase(world, gone)
+        (main,) = moving.standings(world.client, adapter)
+        last = main.moves[0]
+        assert (last.number, last.actor, last.reason, last.publisher) == (number, SAID.actor, SAID.reason, "")
+        assert (last.erased, last.rollback, last.by_hand) == (gone.tag, False, True)
+    shell = {"HOME": str(world.tmp), "HF_ENDPOINT": world.endpoint, "HF_TOKEN": TOKEN}
+    done = CliRunner().invoke(app, ["channels", adapter, "--all"], env=shell)
+    emptied, back = (line.split() for line in done.stdout.splitlines()[1:3])
+    assert (emptied[1], *emptied[3:6]) == ("none", "alice", "v1", "erased")
+    assert (back[1], *back[3:6]) == ("v1", "alice", "v2", "erased")
+
+
+def test_a_held_channel_that_an_erasure_moved_can_be_rolled_back(world: World, adapter: str) -> None:
+    """What the erasure did is not taken for the rollback that was asked for."""
+    *_, three = _publish(world, adapter, 1, 2, 3)
+    moving.hold(world.client, adapter, "main", SAID)
+    _erase(world, three)
+    assert _main(world, adapter) == 2
+    assert moving.rollback(world.client, adapter, "main", None, SAID).number == 1
 
 
 def test_the_index_for_deployers_says_it_at_once(world: World, adapter: str) -> None:

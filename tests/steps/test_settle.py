@@ -115,6 +115,7 @@ def test_a_generic_name_stalls(site: Site, run: str) -> None:
     assert site.rest() == []
     for _ in range(3):
         assert site.seen(run).reason == "generic_name"
+        assert f"write `adapter: my-name` into {site.root / run / ad.LABELS}, rename" in site.seen(run).hint
         assert site.turn() == []
         site.restart()
     assert list(site.spool.sidecars()) == []

@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from adapterd.cli import channels, deployers, followers, operators, rest
+from adapterd.cli.grouping import Grouped
 
 app = typer.Typer(
+    cls=Grouped,
     rich_markup_mode=None,  # importing rich doubles the time of --help
     pretty_exceptions_enable=False,
     no_args_is_help=True,

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from adapterd.cli import lazily
+from adapterd.cli.grouping import CHANNELS
 from adapterd.cli.options import ConfigOption, EndpointOption, JsonOption, end
 
 AdapterName = Annotated[str, typer.Argument(metavar="ADAPTER", help="namespace/name")]
@@ -95,5 +96,5 @@ def channels(
 
 def add_to(app: typer.Typer) -> None:
     """Add these verbs."""
-    for verb in (promote, rollback, hold, release, yank, unyank, channels):
-        app.command()(verb)
+    for verb in (channels, promote, rollback, hold, release, yank, unyank):
+        app.command(rich_help_panel=CHANNELS)(verb)

@@ -7,6 +7,7 @@ import typer
 
 from adapterd.cli import lazily
 from adapterd.cli.exits import UsageFaultError
+from adapterd.cli.grouping import DEPLOYING
 from adapterd.cli.options import AdapterArgument, ConfigOption, EndpointOption, JsonOption, end
 
 
@@ -95,7 +96,5 @@ def flags(
 
 def add_to(app: typer.Typer) -> None:
     """Add these verbs."""
-    app.command()(resolve)
-    app.command()(pull)
-    app.command()(verify)
-    app.command()(flags)
+    for verb in (resolve, pull, verify, flags):
+        app.command(rich_help_panel=DEPLOYING)(verb)

@@ -62,8 +62,15 @@ def documents() -> dict[str, str]:
 def command_line() -> str:
     """The page of all verbs."""
     codes = "".join(f"| {code.value} | {meaning} |\n" for code, meaning in MEANING.items())
-    command = typer.main.get_command(app)
-    return _CLI + codes + "\n" + "\n".join(_verbs(command, "adapterd"))
+    return _CLI + codes + "\n" + "\n".join(_groups(typer.main.get_command(app)))
+
+
+def _groups(command: Any) -> Iterator[str]:  # noqa: ANN401 - typer keeps the class of its commands to itself
+    """The groups of the help, each with its verbs."""
+    for heading, verbs in command.groups():
+        yield f"## {heading}\n"
+        for name, verb in verbs.items():
+            yield from _verbs(verb, f"adapterd {name}")
 
 
 def _verbs(command: Any, path: str) -> Iterator[str]:  # noqa: ANN401 - typer keeps the class of its commands to itself
@@ -75,7 +82,7 @@ def _verbs(command: Any, path: str) -> Iterator[str]:  # noqa: ANN401 - typer ke
         return
     context = typer.Context(command, info_name=path)
     usage = " ".join(command.collect_usage_pieces(context))
-    yield f"## {path}\n"
+    yield f"### {path}\n"
     yield f"    {path} {usage}\n"
     yield f"{command.help.strip()}\n"
     yield "| | |\n|---|---|"

@@ -7,6 +7,7 @@ import typer
 
 from adapterd.cli import lazily
 from adapterd.cli.exits import UsageFaultError
+from adapterd.cli.grouping import DEPLOYING
 from adapterd.cli.options import EndpointOption, end
 
 
@@ -57,4 +58,4 @@ def follow(  # noqa: PLR0913, PLR0917 - an argument for each option
 
 def add_to(app: typer.Typer) -> None:
     """Add this verb."""
-    app.command()(follow)
+    app.command(rich_help_panel=DEPLOYING)(follow)

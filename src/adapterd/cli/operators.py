@@ -8,6 +8,7 @@ from typer.core import TyperCommand
 
 from adapterd.cli import lazily
 from adapterd.cli.exits import UsageFaultError
+from adapterd.cli.grouping import CARE, HOST, LOOKING
 from adapterd.cli.options import ConfigOption, EndpointOption, JsonOption, WhyOption, YesOption, end
 
 registry = typer.Typer(help="The durable record of every version.", no_args_is_help=True)
@@ -250,17 +251,13 @@ def restore(
 def add_to(app: typer.Typer) -> None:
     """Add these verbs."""
     # What follows the first argument belongs to the command, options and all.
-    app.command(cls=WatchCommand, context_settings={"allow_interspersed_args": False})(watch)
-    app.command()(sync)
-    app.command()(status)
-    app.command("list")(list_)
-    app.command()(show)
-    app.command()(retry)
-    app.command()(waive)
-    app.command()(revalidate)
-    app.command()(adopt)
-    app.command()(rebind)
-    app.command()(audit)
-    app.command()(prune)
-    app.command()(erase)
-    app.add_typer(registry, name="registry")
+    options = {"allow_interspersed_args": False}
+    app.command(cls=WatchCommand, context_settings=options, rich_help_panel=HOST)(watch)
+    for verb in (sync, retry, waive, revalidate, adopt, rebind):
+        app.command(rich_help_panel=HOST)(verb)
+    app.command(rich_help_panel=LOOKING)(status)
+    app.command("list", rich_help_panel=LOOKING)(list_)
+    app.command(rich_help_panel=LOOKING)(show)
+    for care in (audit, prune, erase):
+        app.command(rich_help_panel=CARE)(care)
+    app.add_typer(registry, name="registry", rich_help_panel=CARE)

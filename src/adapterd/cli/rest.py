@@ -7,6 +7,7 @@ import typer
 
 from adapterd.cli import lazily
 from adapterd.cli.exits import UsageFaultError
+from adapterd.cli.grouping import TOOLS
 from adapterd.cli.options import ConfigOption, EndpointOption, JsonOption, end
 
 config_ = typer.Typer(help="The configuration file.", no_args_is_help=True)
@@ -136,7 +137,7 @@ def serve(
 
 def add_to(app: typer.Typer) -> None:
     """Add these verbs."""
-    app.command()(validate)
-    app.add_typer(config_, name="config")
-    app.add_typer(base, name="base")
-    app.add_typer(hub, name="hub")
+    app.command(rich_help_panel=TOOLS)(validate)
+    app.add_typer(config_, name="config", rich_help_panel=TOOLS)
+    app.add_typer(base, name="base", rich_help_panel=TOOLS)
+    app.add_typer(hub, name="hub", rich_help_panel=TOOLS)

@@ -3,11 +3,15 @@
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 SCHEMA = 1
+
+COLUMNS = 100
+"""How wide a line of running text may become."""
 
 # What comes from adapters and repos may try to steer the terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -33,6 +37,15 @@ def write(text: str) -> None:
 def line(text: str = "") -> None:
     """Write a line to standard output."""
     write(clean(text) + "\n")
+
+
+def wrapped(head: str, text: str) -> None:
+    """Write a text behind its head; what does not fit goes on below, as far in as the text began."""
+    room = max(COLUMNS - len(head), COLUMNS // 2)
+    first, *rest = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    line((head + first).rstrip())
+    for each in rest:
+        line(" " * len(head) + each)
 
 
 def complain(message: str, hint: str = "") -> None:

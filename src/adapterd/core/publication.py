@@ -52,17 +52,21 @@ class Trailers:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """That a branch was moved off a version, named by tag or identity, since `actor` erased it; `reason` is why."""
+
+    gone: str
+    actor: str = ""
+    reason: str = ""
+
+
 def trailers(message: str) -> Trailers | None:
     """Read the trailers of a commit message; None where it is not one of adapterd's.
 
     They are its last paragraph: what a run's name puts into the title is no trailer.
     """
-    found: dict[str, str] = {}
-    last = message.replace("\r\n", "\n").strip().rpartition("\n\n")[2]
-    for line in last.split("\n"):
-        key, colon, value = line.partition(": ")
-        if colon and key in (_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON):
-            found[key] = " ".join(value.split())
+    found = _last_lines(message)
     number = tag_number(found.get(_VERSION, ""))
     identity = found.get(_IDENTITY, "").removeprefix(f"{IDENTITY_ALGORITHM}:")
     if number is None or not identity:
@@ -71,26 +75,46 @@ def trailers(message: str) -> Trailers | None:
     return Trailers(identity, number, *said)
 
 
-def with_trailers(title: str, body: str, of: Trailers) -> str:
-    """A commit message: title, body, trailers."""
+def _last_lines(message: str) -> dict[str, str]:
+    """The trailers of ours in a message's last paragraph, whichever they are."""
+    found: dict[str, str] = {}
+    last = message.replace("\r\n", "\n").strip().rpartition("\n\n")[2]
+    for line in last.split("\n"):
+        key, colon, value = line.partition(": ")
+        if colon and key in (_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _ERASED):
+            found[key] = " ".join(value.split())
+    return found
+
+
+def with_trailers(title: str, body: str, of: Trailers, erased: str = "") -> str:
+    """A commit message: title, body, trailers; with the tag or identity of what a branch is moved off."""
     lines = [
         f"{_IDENTITY}: {IDENTITY_ALGORITHM}:{of.identity}",
         f"{_VERSION}: v{of.number}",
     ]
-    told = ((_PUBLISHER, of.publisher), (_CHANNEL, of.channel), (_ACTOR, of.actor), (_REASON, of.reason))
+    told = (
+        (_PUBLISHER, of.publisher),
+        (_CHANNEL, of.channel),
+        (_ACTOR, of.actor),
+        (_REASON, of.reason),
+        (_ERASED, erased),
+    )
     lines += [f"{key}: {' '.join(value.split())}" for key, value in told if value]
     return "\n\n".join(part for part in (title, body, "\n".join(lines)) if part)
 
 
-def with_erasure(title: str, body: str, numbers: Collection[str]) -> str:
-    """The message of a commit that moves a branch off erased versions, named by tag or identity."""
-    return "\n\n".join(part for part in (title, body, f"{_ERASED}: {', '.join(numbers)}") if part)
+def with_erasure(title: str, body: str, of: Erasure) -> str:
+    """The message of a commit that moves a branch off an erased version, to nothing or on `versions`."""
+    told = ((_ERASED, of.gone), (_ACTOR, of.actor), (_REASON, of.reason))
+    lines = [f"{key}: {' '.join(value.split())}" for key, value in told if value]
+    return "\n\n".join(part for part in (title, body, "\n".join(lines)) if part)
 
 
-def erased_by(message: str) -> str:
-    """What a commit says that it moves its branch off; empty where it is no such commit."""
-    last = message.replace("\r\n", "\n").strip().rpartition("\n\n")[2]
-    return next((line.removeprefix(f"{_ERASED}: ") for line in last.split("\n") if line.startswith(f"{_ERASED}: ")), "")
+def erasure(message: str) -> Erasure | None:
+    """Whether and why a commit says that it moves its branch off an erased version."""
+    found = _last_lines(message)
+    gone = found.get(_ERASED, "")
+    return Erasure(gone, found.get(_ACTOR, ""), found.get(_REASON, "")) if gone else None
 
 
 def channel_history(messages: Iterable[str], channel: str) -> tuple[int | None, int]:
@@ -104,7 +128,7 @@ def channel_history(messages: Iterable[str], channel: str) -> tuple[int | None, 
         said = trailers(message)
         if said is not None and said.channel == channel:
             holds, known, highest = (holds if known else said.number), True, max(highest, said.number)
-        elif erased_by(message):
+        elif erasure(message):
             known = True
     return holds, highest
 

@@ -1,6 +1,7 @@
 """Times and numbers, as a person reads them. Pure."""
 
 import math
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 MEASUREMENTS = (
@@ -20,6 +21,9 @@ MEASUREMENTS = (
     ("seconds", "seconds"),
 )
 """What is measured, in the order in which a person reads it: key and words."""
+
+FEW = 12
+"""As many versions as a sentence lists at most."""
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -88,3 +92,11 @@ def bytes_(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def newest(numbers: Collection[int]) -> str:
+    """Say which version is the newest; and which there are, where they are few and some before it are missing."""
+    last = max(numbers)
+    missing = len(numbers) < last and 1 < len(numbers) <= FEW
+    there = f"; there are {', '.join(f'v{n}' for n in sorted(numbers))}" if missing else ""
+    return f"its newest version is v{last}{there}"

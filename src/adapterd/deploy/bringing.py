@@ -15,6 +15,10 @@ from adapterd.ports import Hub, Transient
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
+def _unsaid(_: str) -> None:
+    """Tell nobody: the warnings are given back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Brought:
     """A version that lies verified on a shelf.
@@ -33,7 +37,15 @@ class Brought:
 
 
 def bring(
-    hub: Hub, reference: Reference, shelf: Shelf, say: Say, *, now: float, force: bool = False, link: str = ""
+    hub: Hub,
+    reference: Reference,
+    shelf: Shelf,
+    say: Say,
+    *,
+    now: float,
+    force: bool = False,
+    link: str = "",
+    warn: Say = _unsaid,
 ) -> Brought:
     """Let the version that a reference means lie on the shelf, verified.
 
@@ -48,6 +60,7 @@ def bring(
         now: seconds since the epoch.
         force: as `Shelf.put` takes it.
         link: as `Shelf.put` takes it.
+        warn: told each of the warnings as soon as it is known, before anything is done.
 
     Raises:
         Transient: the Hub cannot be reached, and nothing that would do lies there.
@@ -60,9 +73,13 @@ def bring(
             hint = f"pull again when the Hub answers; {told}"
             raise _again(away, hint) from away
         version = _as_resolved(held)
+        warning = f"{away.message}; {told}"
+        warn(warning)
         # A former one comes back; nothing is downloaded.
         place = shelf.put(hub, version, say, force=force, link=link)
-        return Brought(version, _held(shelf, version, place), (f"{away.message}; {told}",), offline=True)
+        return Brought(version, _held(shelf, version, place), (warning,), offline=True)
+    for each in found.warnings:
+        warn(each)
     place = shelf.put(hub, found, say, force=force, link=link)
     if reference.channel is not None:
         shelf.remember(reference.channel, found, now)

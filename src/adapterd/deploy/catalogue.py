@@ -91,7 +91,9 @@ class Catalogue:
         if name in self.faults:
             raise self.faults[name]
         if name not in self.entries:
-            raise NotFound(f"{self.where} has no adapter {adapter}", f"it has {len(self.entries)}: `adapterd list`")
+            raise NotFound(
+                f"{self.where} has no adapter {adapter}", "`adapterd list --hub NAMESPACE` shows those it has"
+            )
         return self.entries[name]
 
 

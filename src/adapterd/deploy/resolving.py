@@ -12,6 +12,7 @@ from typing import Any
 from adapterd.core.naming import RESERVED_CHANNELS, Reference, version_numbers
 from adapterd.core.publication import BRANCH, MANIFEST, trailers
 from adapterd.core.standing import Document, tombstones, yanked
+from adapterd.core.words import newest
 from adapterd.deploy.faults import ErasedError, NewerSchemaError, VerificationError
 from adapterd.deploy.manifest import UPGRADE, parse_manifest
 from adapterd.moving import NewerDocumentError, RepoStalledError, document
@@ -190,7 +191,7 @@ def _name(reference: Reference) -> str:
 def _versions(tags: Mapping[int, str]) -> str:
     if not tags:
         return "it has no versions yet; see `adapterd status` on the training host"
-    return f"its newest version is v{max(tags)}; it has {len(tags)}"
+    return newest(tags)
 
 
 def _channels(refs: Refs) -> str:

@@ -24,6 +24,7 @@ from adapterd.hub import basefiles, transfer
 from adapterd.hub import xet as xets
 from adapterd.hub.errors import redact, translate
 from adapterd.hub.http import Call, connect, during, hush, install, unreached, visit
+from adapterd.hub.named import CONFIGURED
 from adapterd.hub.operations import as_operation, in_one_request, lines
 from adapterd.pace import Pace
 from adapterd.ports import Conflict, Denied, NotFound, Operation, Refs, RemoteCommit, RemoteFile, Transient
@@ -32,7 +33,11 @@ _NAME, _VERSION = "adapterd", version("adapterd")
 
 
 class HubClient:
-    """`ports.Hub` over HTTP. Thread-safe: lanes share one."""
+    """`ports.Hub` over HTTP. Thread-safe: lanes share one.
+
+    Attributes:
+        named: what hints call the settings; whoever has no configuration sets it before the first call.
+    """
 
     def __init__(
         self,
@@ -65,6 +70,7 @@ class HubClient:
         self._cache_dir = cache_dir
         self._token = token
         self.pace = pace
+        self.named = CONFIGURED
         self._prepare(xet=xet and ca_file is None and proxy is None)
         self._http = connect(proxy, ca_file)
         self._close = weakref.finalize(self, self._http.close)
@@ -83,7 +89,7 @@ class HubClient:
         """The name of the account behind the token."""
         what = "asking whose token it is"
         if not self.signed_in:
-            raise Denied(f"{what}: there is no token", "give one (hub.token_file or HF_TOKEN)")
+            raise Denied(f"{what}: there is no token", f"give one ({self.named.token})")
         with self._call("whoami", "", what):
             return str(self._api.whoami()["name"])
 
@@ -271,7 +277,7 @@ class HubClient:
             if not names:
                 raise NotFound(
                     f"{what}: the repo has no single whole set of weights to load",
-                    "download the base by hand and name its folder under base_models",
+                    f"download the base by hand and name its folder {self.named.base}",
                 )
             # The first file follows the name and records where it points; the rest follow that commit.
             first, *rest = names
@@ -298,7 +304,7 @@ class HubClient:
             with during(call):
                 yield call
         except Exception as error:
-            mapped = translate(error, what, sent=call.effect_sent)
+            mapped = translate(error, what, sent=call.effect_sent, named=self.named)
             if pace is not None:
                 _account(pace, (action, repo), mapped, sent=call.effect_sent, effect=bool(effect), cause=error)
             if mapped is None and isinstance(error, RuntimeError) and isinstance(error.__cause__, OSError):

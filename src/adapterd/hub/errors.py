@@ -24,12 +24,11 @@ from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-d
 
 from adapterd.core.errors import AdapterdError
 from adapterd.hub.http import describe
-from adapterd.hub.transfer import NO_HUB
+from adapterd.hub.named import CONFIGURED, Named
+from adapterd.hub.transfer import NoHubError
 from adapterd.ports import Conflict, Denied, NotFound, Transient
 
 _ONCE_MORE = "nothing, the next attempt looks at the Hub first"
-_NETWORK = "check hub.endpoint, hub.proxy and the network"
-_NO_XET = f"{_NETWORK}; for a Hub without xet, set hub.xet: false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,6 @@ class _Answer:
 
 _STATUSES: Mapping[int, _Answer] = {
     400: _Answer(Denied, "correct what the Hub names"),
-    401: _Answer(Denied, "give a valid token (hub.token_file or HF_TOKEN)"),
     402: _Answer(Denied, "see the billing of the namespace"),
     403: _Answer(Denied, "give a token that may write to this namespace; for a gated repo, ask for access on its page"),
     404: _Answer(NotFound, "check the name, and that the token may see it"),
@@ -69,13 +67,13 @@ def redact(text: str) -> str:
     return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
 
 
-def translate(error: Exception, what: str, *, sent: bool = False) -> AdapterdError | None:
+def translate(error: Exception, what: str, *, sent: bool = False, named: Named = CONFIGURED) -> AdapterdError | None:
     """The port's error for `error`, met on the way to `what`; None for a local disk's error and for a bug.
 
     `sent` says that the request with the effect has gone out: then only a refusal is proof that nothing happened, and
-    everything else is Transient.
+    everything else is Transient. Hints call the Hub's settings as they are `named`.
     """
-    mapped = _known(error, what)
+    mapped = _known(error, what, named)
     if not sent or _refused(error):
         return mapped
     said = mapped.message if mapped else f"{what}: {redact(f'{type(error).__name__}: {error}')}"
@@ -90,39 +88,45 @@ def _refused(error: Exception) -> bool:
     return isinstance(error, AdapterdError)
 
 
-def _known(error: Exception, what: str) -> AdapterdError | None:  # noqa: C901, PLR0911, PLR0912 - a table
+def _known(error: Exception, what: str, named: Named) -> AdapterdError | None:  # noqa: C901, PLR0911, PLR0912 - a table
     """The families of the library, from the special to the general: HfHubHTTPError alone has four base classes."""
     match error:
         case AdapterdError():
             return error
+        case NoHubError():
+            return Transient(f"{what}: {error}", named.no_hub)
         case HfHubHTTPError():
-            return _answered(error, what)
+            return _answered(error, what, named)
         case httpx2.TransportError():
-            return Transient(f"{what}: {redact(describe(error))}", _NETWORK)
+            return Transient(f"{what}: {redact(describe(error))}", named.network)
         case httpx2.HTTPError() | httpx2.InvalidURL():
-            return Transient(f"{what}: {redact(str(error))}", NO_HUB)
+            return Transient(f"{what}: {redact(str(error))}", named.no_hub)
         case OfflineModeIsEnabled():
             return Transient(f"{what}: huggingface_hub is set offline", "unset HF_HUB_OFFLINE")
         case LocalEntryNotFoundError() | RuntimeError() if isinstance(error.__cause__, Exception):
             # A wrapper: of a failed transfer of one file, or of what kept the library from asking.
-            return _known(error.__cause__, what)
+            return _known(error.__cause__, what, named)
         case OSError() | RuntimeError() if _of_xet(error):
             said = f"{what}: {redact(str(error))}"
-            return Denied(said, _STATUSES[403].hint) if isinstance(error, PermissionError) else Transient(said, _NO_XET)
+            return (
+                Denied(said, _STATUSES[403].hint)
+                if isinstance(error, PermissionError)
+                else Transient(said, named.no_xet)
+            )
         case LocalEntryNotFoundError() | FileMetadataError() | RevisionResolutionError() | XetDownloadError():
-            return Transient(f"{what}: {redact(str(error))}", _NETWORK)
+            return Transient(f"{what}: {redact(str(error))}", named.network)
         case EntryNotFoundError():
             return NotFound(f"{what}: {redact(str(error))}", _STATUSES[404].hint)
         case HFValidationError() | HfUriError():
             return Denied(f"{what}: {redact(str(error))}", "correct the name of the repo")
         case json.JSONDecodeError() | KeyError():
-            return Transient(f"{what}: the answer is not a Hub's ({redact(repr(error))})", NO_HUB)
+            return Transient(f"{what}: the answer is not a Hub's ({redact(repr(error))})", named.no_hub)
         case ValueError():
-            return _value(error, what)
+            return _value(error, what, named)
         case ConnectionError() | TimeoutError():
-            return Transient(f"{what}: {redact(str(error))}", _NO_XET)
+            return Transient(f"{what}: {redact(str(error))}", named.no_xet)
         case OSError() if str(error).startswith(_SHORT_DOWNLOAD):
-            return Transient(f"{what}: {redact(str(error))}", _NETWORK)
+            return Transient(f"{what}: {redact(str(error))}", named.network)
         case _:
             return None
 
@@ -133,7 +137,7 @@ def _of_xet(error: Exception) -> bool:
     return bare or type(error).__module__.partition(".")[0] == "hf_xet"
 
 
-def _answered(error: HfHubHTTPError, what: str) -> AdapterdError:
+def _answered(error: HfHubHTTPError, what: str, named: Named) -> AdapterdError:
     """The Hub, or what stands in front of it, answered with a status."""
     response = error.response
     status = response.status_code
@@ -152,11 +156,13 @@ def _answered(error: HfHubHTTPError, what: str) -> AdapterdError:
         return Transient(message, _ONCE_MORE)
     if status == HTTPStatus.NOT_FOUND and "x-error-code" not in response.headers:
         # A Hub always says what it does not find; taken for the truth, a broken proxy would make repos vanish.
-        return Transient(message, NO_HUB)
+        return Transient(message, named.no_hub)
     if status == HTTPStatus.CONFLICT and ("/commit/" in response.request.url.path or "in progress" in said):
         hint = "nothing, another change of the repo is under way"
         return Transient(message, hint, retry_after=retry_after, code="conflict")
-    answer = _STATUSES.get(status, _Answer(Denied, NO_HUB))
+    if status == HTTPStatus.UNAUTHORIZED:
+        return Denied(message, f"give a valid token ({named.token})")
+    answer = _STATUSES.get(status, _Answer(Denied, named.no_hub))
     return answer.kind(message, answer.hint)
 
 
@@ -166,7 +172,7 @@ def _of_store(response: httpx2.Response) -> bool:
     return response.request.method == "PUT" or asked.url.host != response.request.url.host
 
 
-def _value(error: ValueError, what: str) -> AdapterdError | None:
+def _value(error: ValueError, what: str, named: Named) -> AdapterdError | None:
     """The library raises bare ValueErrors for several answers of the server; the rest are bugs."""
     text = str(error)
     if text.startswith(_README_REFUSED):
@@ -175,7 +181,7 @@ def _value(error: ValueError, what: str) -> AdapterdError | None:
     if text.startswith(_LFS_REFUSED):
         return Transient(f"{what}: the Hub does not take a file: {redact(text.removeprefix(_LFS_REFUSED))}", _ONCE_MORE)
     if text.startswith(_MALFORMED):
-        return Transient(f"{what}: the answer is not a Hub's ({redact(text)})", NO_HUB)
+        return Transient(f"{what}: the answer is not a Hub's ({redact(text)})", named.no_hub)
     return None
 
 

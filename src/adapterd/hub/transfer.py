@@ -14,8 +14,6 @@ from adapterd.core.publication import git_blob
 from adapterd.hub.digesting import Digest
 from adapterd.ports import Denied, Transient
 
-NO_HUB = "check that hub.endpoint is a Hub, and what a proxy in between answers"
-
 READ_LIMIT = 16 * 1024 * 1024
 """Most bytes that `read` takes into memory; manifests and cards are far below."""
 
@@ -27,10 +25,14 @@ _SHA256, _SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 _PLAIN = {"accept-encoding": "identity"}
 
 
+class NoHubError(Exception):
+    """Something else than a Hub answered."""
+
+
 def read(url: str, headers: Mapping[str, str], what: str) -> bytes:
     """The bytes at `url`, in one request."""
     with get_session().stream("GET", url, headers={**headers, **_PLAIN}) as response:
-        _answered_by_a_hub(response, what)
+        _answered_by_a_hub(response)
         return _whole(response, what)
 
 
@@ -40,7 +42,7 @@ def read_changed(url: str, headers: Mapping[str, str], etag: str, what: str) -> 
     with get_session().stream("GET", url, headers=asked) as response:
         if etag and response.status_code == HTTPStatus.NOT_MODIFIED:
             return None, etag
-        _answered_by_a_hub(response, what)
+        _answered_by_a_hub(response)
         now = _etag(response)
         # A store that a large file is sent on to, or a proxy, may pass over the condition.
         if etag and _bare(now) == _bare(etag):
@@ -59,11 +61,11 @@ def _whole(response: httpx2.Response, what: str) -> bytes:
     return bytes(data)
 
 
-def _answered_by_a_hub(response: httpx2.Response, what: str) -> None:
-    """Raise what a status means; and Transient where a page stands in for the file, as a proxy may answer with 200."""
+def _answered_by_a_hub(response: httpx2.Response) -> None:
+    """Raise what a status means; NoHubError where a page stands in for the file, as a proxy may answer with 200."""
     hf_raise_for_status(response)
     if not any("x-repo-commit" in each.headers for each in (*response.history, response)):
-        raise Transient(f"{what}: the answer is not a Hub's: it names no commit", NO_HUB)
+        raise NoHubError("the answer is not a Hub's: it names no commit")
 
 
 def _other_bytes(response: httpx2.Response, data: bytes | bytearray) -> bool:
@@ -131,7 +133,7 @@ def _append(url: str, headers: Mapping[str, str], part: Path, have: int, digest:
                 return have
             part.unlink()
             return _append(url, headers, part, 0, digest, what)
-        _answered_by_a_hub(response, what)
+        _answered_by_a_hub(response)
         resumed = _RANGE.fullmatch(response.headers.get("content-range", ""))
         start = int(resumed["start"]) if resumed and response.status_code == HTTPStatus.PARTIAL_CONTENT else 0
         kept = min(start, have)

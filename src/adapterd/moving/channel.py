@@ -172,7 +172,7 @@ def _former(
 
 def _emptied(log: Sequence[RemoteCommit]) -> bool:
     """Whether the last that we did to a channel was to empty it, since the version that it held was erased."""
-    ours = (c.message for c in log if pub.trailers(c.message) or pub.erased_by(c.message))
+    ours = (c.message for c in log if pub.trailers(c.message) or pub.erasure(c.message))
     last = next(ours, None)
     return last is not None and pub.trailers(last) is None
 

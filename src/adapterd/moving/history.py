@@ -15,6 +15,7 @@ class Move:
         at: seconds since the epoch; 0 where the Hub does not say.
         number: of the version that it held from then on; None where it was emptied, since its version was erased.
         actor: who did it by hand, and `reason` why; empty where a rule did.
+        erased: the version that it was moved off since that was erased; empty for any other move.
         publisher: whose rule did it; empty for a hand.
         rollback: whether a hand took it back to an older version.
     """
@@ -27,6 +28,7 @@ class Move:
     reason: str
     publisher: str
     rollback: bool
+    erased: str = ""
 
     @property
     def by_hand(self) -> bool:
@@ -44,14 +46,16 @@ def told(commits: Sequence[RemoteCommit], channel: str) -> tuple[Move, ...]:
     moves: list[Move] = []
     holds: int | None = None
     for commit in reversed(commits):
-        said = pub.trailers(commit.message)
+        said, off = pub.trailers(commit.message), pub.erasure(commit.message)
         if said is not None and said.channel == channel:
-            back = bool(said.actor) and holds is not None and said.number < holds
+            gone = off.gone if off is not None else ""
+            back = bool(said.actor) and not gone and holds is not None and said.number < holds
             words = (said.identity, said.actor, said.reason, said.publisher)
-            moves.append(Move(commit.id, commit.at, said.number, *words, rollback=back))
+            moves.append(Move(commit.id, commit.at, said.number, *words, rollback=back, erased=gone))
             holds = said.number
-        elif said is None and pub.erased_by(commit.message):
-            moves.append(Move(commit.id, commit.at, None, "", "", "", "", rollback=False))
+        elif said is None and off is not None:
+            words = ("", off.actor, off.reason, "")
+            moves.append(Move(commit.id, commit.at, None, *words, rollback=False, erased=off.gone))
             holds = None
     return tuple(reversed(moves))
 

@@ -8,6 +8,7 @@ from adapterd.core import naming
 from adapterd.core import publication as pub
 from adapterd.core.card import SCHEMA
 from adapterd.core.standing import Document, tombstones, yanked
+from adapterd.core.words import newest
 from adapterd.moving.channel import Tree
 from adapterd.moving.errors import RefusedError
 from adapterd.ports import Hub, NotFound, Refs
@@ -48,8 +49,7 @@ def demand(repo: str, number: int, refs: Refs, standing: Document) -> str:
         raise NotFound(f"{repo}@v{number} was erased{why}", "another version")
     tags = naming.version_numbers(refs.tags)
     if number not in tags:
-        newest = f"its newest version is v{max(tags)}" if tags else "it has no versions yet"
-        raise NotFound(f"{repo} has no version v{number}", newest)
+        raise NotFound(f"{repo} has no version v{number}", newest(tags) if tags else "it has no versions yet")
     return tags[number]
 
 

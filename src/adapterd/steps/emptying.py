@@ -20,7 +20,7 @@ def move_off(
     there: Tree,
     to: tuple[str, Tree],
     former: Trailers | None,
-    gone: str,
+    erasure: pub.Erasure,
 ) -> str:
     """Let a branch hold what it held before, or nothing of ours; the commit.
 
@@ -32,7 +32,7 @@ def move_off(
         there: what it holds.
         to: commit and tree of what it shall hold; empty for nothing.
         former: whose tree that is.
-        gone: what the branch is moved off, for the message.
+        erasure: what the branch is moved off, by whom and why, for the message.
     """
     at, target = to
     if branch == pub.BRANCH:
@@ -46,10 +46,11 @@ def move_off(
         if pub.CARD in there:
             moves.append(AddBytes(pub.CARD, _bare(hub.read(repo, head, pub.CARD))))
     body = f"It holds v{former.number} now." if former else "It holds no version now."
-    message = pub.with_erasure(f"{branch}: {gone} was erased", body, [gone])
+    gone = erasure.gone
+    message = pub.with_erasure(f"{branch}: {gone} was erased", body, erasure)
     if former is not None and branch != pub.BRANCH:
-        said = Trailers(former.identity, former.number, former.publisher, branch)
-        message = pub.with_trailers(f"{branch} -> v{former.number}", f"{gone} was erased.", said)
+        said = Trailers(former.identity, former.number, "", branch, erasure.actor, erasure.reason)
+        message = pub.with_trailers(f"{branch} -> v{former.number}", f"{gone} was erased.", said, gone)
     return hub.commit(repo, branch, head, moves, message)
 
 

@@ -64,7 +64,7 @@ def erase(host: Host, adapter: str, targets: Sequence[Target], said: Said) -> Er
         if not there:
             done = Erased(adapter, tuple(t.name for t in targets), {}, (), {}, {}, 0, ())
         else:
-            done = _from_hub(host, repo, record, _committed(hub, adapter, targets))
+            done = _from_hub(host, repo, record, _committed(hub, adapter, targets), said)
     done = replace(done, snapshots=_clear(host, adapter, targets))
     log.warning(
         "versions_erased", adapter=adapter, versions=done.names, message=said.reason, bytes=sum(done.objects.values())
@@ -109,11 +109,11 @@ def _committed(hub: Hub, adapter: str, targets: Sequence[Target]) -> tuple[Targe
     return tuple(replace(t, commit=t.commit or found.get(t.identity, "")) for t in targets)
 
 
-def _from_hub(host: Host, repo: _Repo, record: RepoRecord, targets: Sequence[Target]) -> Erased:
+def _from_hub(host: Host, repo: _Repo, record: RepoRecord, targets: Sequence[Target], said: Said) -> Erased:
     hub = repo.hub
     committed = [target for target in targets if target.commit]
     own = {target.commit: repo.tree(target.commit) for target in committed}
-    moved = _move_off(host, repo, record, committed)
+    moved = _move_off(host, repo, record, committed, said)
     tags = _untag(hub, repo.name, committed)
     objects, shared = _delete_objects(repo, own, record)
     files = {path for tree in own.values() for path, file in tree.items() if file.sha256 is None}
@@ -123,7 +123,7 @@ def _from_hub(host: Host, repo: _Repo, record: RepoRecord, targets: Sequence[Tar
     return Erased(repo.name, tuple(t.name for t in targets), moved, tags, objects, shared, 0, left)
 
 
-def _move_off(host: Host, repo: _Repo, record: RepoRecord, targets: Sequence[Target]) -> dict[str, str]:
+def _move_off(host: Host, repo: _Repo, record: RepoRecord, targets: Sequence[Target], said: Said) -> dict[str, str]:
     """Move every branch that holds one of them to what it may hold, or empty it; branch to tag or nothing."""
     manifests = {repo.tree(t.commit)[pub.MANIFEST].blob: t for t in targets if pub.MANIFEST in repo.tree(t.commit)}
     out = erased_numbers(record.standing) | yanked(record.standing)
@@ -135,11 +135,12 @@ def _move_off(host: Host, repo: _Repo, record: RepoRecord, targets: Sequence[Tar
             held = manifests.get(there[pub.MANIFEST].blob) if pub.MANIFEST in there else None
             if branch == pub.STANDING_BRANCH or held is None:
                 continue
-            history = [said for c in repo.hub.log(repo.name, head) if (said := pub.trailers(c.message))]
+            history = [told for c in repo.hub.log(repo.name, head) if (told := pub.trailers(c.message))]
             if branch not in (pub.BRANCH, *host.config.channels) and all(s.channel != branch for s in history):
                 continue  # somebody's own branch: it uses the bytes, and is nobody's to move
             try:
-                moved[branch] = _off(repo, refs, branch, (held, history), out)
+                erasure = pub.Erasure(held.name, said.actor, said.reason)
+                moved[branch] = _off(repo, refs, branch, (history, erasure), out)
             except Conflict:
                 left = True
         if not left:
@@ -163,17 +164,17 @@ def _off(
     repo: _Repo,
     refs: Refs,
     branch: str,
-    holds: tuple[Target, Sequence[pub.Trailers]],
+    what: tuple[Sequence[pub.Trailers], pub.Erasure],
     out: frozenset[int],
 ) -> str:
     """Move one branch off the version that it holds, by its history; the tag that it holds now."""
     hub, name, head = repo.hub, repo.name, refs.branches[branch]
     tags = naming.version_numbers(refs.tags)
-    held, history = holds
+    history, erasure = what
     number = erasing.former(branch, history, tags, out)
     former = next((said for said in history if said.number == number), None)
     at = tags[number] if number is not None else ""
-    commit = move_off(hub, name, branch, head, repo.tree(head), (at, repo.tree(at) if at else {}), former, held.name)
+    commit = move_off(hub, name, branch, head, repo.tree(head), (at, repo.tree(at) if at else {}), former, erasure)
     log.warning("branch_moved_off", adapter=name, channel=branch, number=number, commit=commit)
     return f"v{number}" if number is not None else ""
 

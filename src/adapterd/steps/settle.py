@@ -75,7 +75,7 @@ def settle(host: Host, found: Found, rests: Rests, *, network: bool = False, now
     except roots.SettleError as error:
         return _put_off(host, found, rests, _why(found, error))
     except naming.NameRefusedError as error:
-        return _put_off(host, found, rests, reason(error.code, str(error)))
+        return _put_off(host, found, rests, _unnamed(found, error))
     except OSError as error:
         return _put_off(
             host, found, rests, reason("source_unreadable", f"{found.directory}: {error.strerror or error}")
@@ -88,6 +88,12 @@ def _why(found: Found, error: roots.SettleError) -> Reason:
     again = was is not None and found.unchanged and was.reason in (DIED_ONCE, STALLED_CONVERSION)
     code = DIED_ONCE if error.code == STALLED_CONVERSION and not again else error.code
     return reason(code, error.message)
+
+
+def _unnamed(found: Found, error: naming.NameRefusedError) -> Reason:
+    """The reason that a name is refused; its hint says which file would give another."""
+    file = Path(found.root.path) / found.at.run / ad.LABELS
+    return reason(error.code, str(error), BY_CODE[error.code].hint.replace(f"the run's {ad.LABELS}", str(file)))
 
 
 def failed(host: Host, found: Found, rests: Rests, error: Exception) -> Later:

@@ -131,19 +131,33 @@ def _tell(entry: Entry) -> None:
             ", ".join(name for name, held in sorted(entry.channels.items()) if held == number),
             _standing(version),
             say.when(version.published or 0),
-            "; ".join(f"{name.split()[0]} {told}" for name, told, _ in summary(version.engines)),
         )
         for number, version in sorted(entry.versions.items(), reverse=True)
     ]
-    say.table(("serving name", "channels", "standing", "published", "engines"), rows)
+    say.table(("serving name", "channels", "standing", "published"), rows)
+    for number, version in sorted(entry.versions.items(), reverse=True):
+        if version.yank_reason and not version.erased:
+            say.wrapped(f"v{number} was yanked: ", version.yank_reason)
+    _tell_engines(entry.versions)
+
+
+def _tell_engines(versions: Mapping[int, Listed]) -> None:
+    """What engines make of the versions, once for all of which they make the same."""
+    alike: dict[tuple[tuple[str, str, str], ...], list[int]] = {}
+    for number, version in sorted(versions.items(), reverse=True):
+        if not version.erased and (told := tuple(summary(version.engines))):
+            alike.setdefault(told, []).append(number)
+    for numbers in alike.values():
+        say.line()
+        say.wrapped("what serving engines make of ", ", ".join(f"v{number}" for number in numbers) + ":")
+        telling.serving(versions[numbers[0]].engines)
 
 
 def _standing(version: Listed) -> str:
     if version.erased:
         return "erased"
     waived = f"waived: {', '.join(version.waived)}" if version.waived else ""
-    yanked = f"yanked{version.yank_reason and ': ' + version.yank_reason}" if version.yanked else ""
-    return "; ".join(each for each in (yanked, waived) if each)
+    return "; ".join(each for each in ("yanked" if version.yanked else "", waived) if each)
 
 
 def _plain(value: object) -> str:
@@ -164,12 +178,12 @@ def _tell_version(found: deploy.Resolved, manifest: Mapping[str, Any]) -> None:
         ("base model", base),
         ("serving name", found.serving_name),
     ):
-        say.line(f"{name:<13} {value}")
+        say.wrapped(f"{name:<13} ", value)
     for key in ("peft", "provenance"):
         fields = manifest.get(key)
         for name, value in sorted(fields.items()) if isinstance(fields, dict) else ():
             if value not in (None, "", [], {}):
-                say.line(f"{name:<13} {_plain(value)}")
+                say.wrapped(f"{name:<13} ", _plain(value))
     report = manifest.get("report")
     measured = report.get("measurements") if isinstance(report, dict) else None
     if isinstance(measured, dict) and measured:

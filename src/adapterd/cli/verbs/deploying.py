@@ -21,7 +21,7 @@ def resolve(given: Path | None, adapter: str, endpoint: str | None, *, as_json: 
     with hub_of(given, endpoint) as hub:
         found = deploy.resolve(hub, reference)
     for warning in found.warnings:
-        say.complain(f"warning: {warning}")
+        _warn(warning)
     if as_json:
         say.document(document(found))
         return Exit.DONE
@@ -55,18 +55,22 @@ def pull(given: Path | None, adapter: str, place: Place, endpoint: str | None, *
         raise UsageFaultError(f"the layout {layout} has no links", "--link goes with --layout vllm")
     shelf = deploy.Shelf(directory, layout)
     with hub_of(given, endpoint) as hub, progress(f"pulling {adapter} from {hub.endpoint}") as tell:
-        brought = deploy.bring(hub, reference, shelf, tell, now=time.time(), force=place.force, link=place.link)
+        brought = deploy.bring(
+            hub, reference, shelf, tell, now=time.time(), force=place.force, link=place.link, warn=_warn
+        )
     name, held = brought.resolved.serving_name, brought.held
     with suppress(Denied):  # what lies there whole is good, whoever may write there
         shelf.tidy(place.keep, but=[name])
-    for warning in brought.warnings:
-        say.complain(f"warning: {warning}")
     if as_json:
         found = {**document(brought.resolved), "warnings": list(brought.warnings)}
         say.document({**found, "path": str(held.path), "layout": str(layout), "offline": brought.offline})
     else:
         say.line(f"{held.adapter}@v{held.number} lies verified in {held.path}")
     return Exit.DONE
+
+
+def _warn(text: str) -> None:
+    say.complain(f"warning: {text}")
 
 
 def place_of(directory: Path) -> Path:

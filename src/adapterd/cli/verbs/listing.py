@@ -10,10 +10,14 @@ from adapterd.cli.verbs.settings import config_of, reader_of, reference_of
 from adapterd.core.version import Stage
 from adapterd.ports import AdapterRecord, NotFound, RegistryReader
 
+ON_HUB = "`adapterd list --hub NAMESPACE` lists what is on the Hub"
+"""What needs no configuration."""
+
 
 def adapters(given: Path | None, adapter: str | None, *, as_json: bool) -> int:
     """Every adapter, or one adapter's versions."""
-    with reader_of(config_of(given)) as registry:
+    instead = f"`adapterd show {adapter}` asks the Hub" if adapter else ON_HUB
+    with reader_of(config_of(given, instead)) as registry:
         if adapter is None:
             _adapters(registry, as_json=as_json)
         else:

@@ -151,8 +151,8 @@ def _who(move: moving.Move) -> str:
 
 
 def _what(move: moving.Move) -> str:
-    if move.number is None:
-        return "erased"
+    if move.erased:
+        return f"{move.erased} erased"
     return "rollback" if move.rollback else "hand" if move.by_hand else "rule"
 
 

@@ -29,19 +29,21 @@ __all__ = [
 ]
 
 
-def path_of(given: Path | None) -> Path:
-    """The configuration file; ConfigError where there is none."""
+def path_of(given: Path | None, instead: str = "") -> Path:
+    """The configuration file; ConfigError where there is none, which says what can be done `instead`."""
     found = find(given)
     if found is None:
         looked = " nor ".join(str(path) for path in candidates(os.environ, Path.home()))
         hint = "--config FILE, or ADAPTERD_CONFIG; `adapterd config example` writes one to begin with"
+        if instead:
+            hint = f"{instead}; on a training host {hint}"
         raise ConfigError("adapterd", (Problem(None, "", f"there is no configuration: neither {looked}", hint),))
     return found
 
 
-def config_of(given: Path | None) -> Config:
+def config_of(given: Path | None, instead: str = "") -> Config:
     """The configuration; ConfigError where there is none, or it is wrong."""
-    return load(path_of(given))
+    return load(path_of(given, instead))
 
 
 def reference_of(text: str) -> Reference:

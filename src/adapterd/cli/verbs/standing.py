@@ -10,6 +10,7 @@ from adapterd import ruling
 from adapterd.cli import say
 from adapterd.cli.exits import Exit
 from adapterd.cli.verbs import plain
+from adapterd.cli.verbs.listing import ON_HUB
 from adapterd.cli.verbs.settings import config_of, reader_of
 from adapterd.config import Config, places
 from adapterd.control import NoDaemonError, call
@@ -24,7 +25,7 @@ MOST = 20
 
 def status(given: Path | None, *, as_json: bool) -> int:
     """Ask the daemon where there is one, and the registry in any case."""
-    config = config_of(given)
+    config = config_of(given, ON_HUB)
     health = _health(places(config, os.environ, Path.home()).socket)
     with reader_of(config) as registry:
         found: dict[str, Any] = {"daemon": health, "counts": dict(registry.counts()), **_standing(registry)}

@@ -65,7 +65,7 @@ def measurements(measured: Mapping[str, Any]) -> None:
 def serving(served: object) -> None:
     """What serving engines make of it."""
     for name, told, why in engines.summary(served):
-        say.line(f"  {name:<{_WIDTH}}  {told}{f': {why}' if why else ''}")
+        say.wrapped(f"  {name:<{_WIDTH}}  ", f"{told}{f': {why}' if why else ''}")
 
 
 def tail(of: Mapping[str, Any]) -> None:
