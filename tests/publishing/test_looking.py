@@ -132,7 +132,7 @@ def test_the_index_for_deployers_shows_an_act_at_once(
 
     def there() -> tuple[dict[str, str], list[str]]:
         part = json.loads(world.client.read("acme/adapterd-index", "main", path))
-        return part.value()["channels"], list(part.get("holds", ()))
+        return part["channels"], list(part.get("holds", ()))
 
     for name, value in {"HOME": str(tmp_path), "HF_ENDPOINT": world.endpoint, "HF_TOKEN": TOKEN}.items():
         monkeypatch.setenv(name, value)
