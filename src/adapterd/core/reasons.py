@@ -138,7 +138,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("denied", "publish", _S, "the token may not do this; give a token with write access to the namespace, then `adapterd retry`"),
     Entry("token_missing", "publish", _S, "give a token: hub.token_file, a systemd credential hf_token, HF_TOKEN, or `hf auth login`; then `adapterd retry`"),
     Entry("repo_missing", "publish", _S, "create the repo by hand, or set hub.create_repos: true; then `adapterd retry`"),
-    Entry("repo_vanished", "publish", _S, "the repo held published versions and is gone; it is never made again by itself. Restore it, then `adapterd retry`"),
+    Entry("repo_vanished", "publish", _S, "the repo held published versions and is gone; it is never made again by itself. Restore it, then `adapterd retry`; where that cannot be, let the next runs publish under another name (`adapter:` in their adapterd.yaml)"),
     Entry("repo_not_ours", "publish", _S, "the repo holds something that this publisher did not write; `adapterd adopt ADAPTER`, or choose another name"),
     Entry("foreign_file", "publish", _S, "somebody added files to the branch `versions`; remove them there, then `adapterd retry`"),
     Entry("foreign_tag", "publish", _S, "the tag exists and names another commit; remove it, then `adapterd retry`"),
