@@ -34,7 +34,8 @@ from adapterd.ports.hub import (
     RemoteCommit,
     RemoteFile,
 )
-from adapterd.ports.registry import (
+from adapterd.ports.registry import Registry, RegistryReader
+from adapterd.ports.rows import (
     AdapterRecord,
     ChannelRecord,
     Claim,
@@ -42,8 +43,6 @@ from adapterd.ports.registry import (
     Event,
     Intent,
     Observation,
-    Registry,
-    RegistryReader,
     RepoRecord,
     Sighting,
     Validation,
