@@ -11,7 +11,7 @@ from adapterd.core.standing import Said
 from adapterd.hub.client import HubClient
 from adapterd.hub.server import RunningHub
 from adapterd.moving import history
-from adapterd.ports import Conflict, NotFound
+from adapterd.ports import AddBytes, Conflict, NotFound
 from moving.series import SAID, Series
 
 
@@ -175,6 +175,33 @@ def test_a_persons_files_stay_and_former_files_go(three: Series) -> None:
     there = three.hub.tree(three.adapter, "main")
     assert "notes/plan.txt" in there
     assert "tokenizer_config.json" not in there
+    card = three.hub.read(three.adapter, "main", pub.CARD).decode()
+    assert "Written by a person." in card
+    assert "v1" in card
+
+
+def test_a_card_without_a_persons_word_is_not_read_to_be_replaced(three: Series, server: RunningHub) -> None:
+    """The move that wrote it said so, by its blob id: it is then what a promotion of the version alone would write."""
+    promote(three, 1)
+    alone = three.hub.read(three.adapter, "main", pub.CARD)
+    promote(three, 2)
+    before = three.head("main")
+    server.requests.clear()
+    rollback(three)
+    assert not [each.path for each in server.requests if each.path.endswith(f"/resolve/{before}/{pub.CARD}")]
+    assert three.hub.read(three.adapter, "main", pub.CARD) == alone
+
+
+def test_a_persons_words_stay_under_whatever_message(three: Series) -> None:
+    """A person changes the card and keeps the message of our own commit, as `git commit --amend` does: the words stay."""
+    promote(three, 1)
+    promote(three, 2)
+    head = three.head("main")
+    text = three.hub.read(three.adapter, "main", pub.CARD) + b"\nWritten by a person.\n"
+    message = three.hub.log(three.adapter, head)[0].message
+    assert pub.trailers(message) is not None
+    three.hub.commit(three.adapter, "main", head, [AddBytes(pub.CARD, text)], message)
+    assert rollback(three).number == 1
     card = three.hub.read(three.adapter, "main", pub.CARD).decode()
     assert "Written by a person." in card
     assert "v1" in card

@@ -23,13 +23,14 @@ PICTURE = "adapterd-losses.svg"
 OWN_FILES = frozenset({MANIFEST, CARD, PICTURE, ".gitattributes"})
 """What a tree on `versions` may hold beside the payload."""
 
-_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _ERASED = (
+_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _CARD, _ERASED = (
     "Adapter-Identity",
     "Adapter-Version",
     "Adapter-Publisher",
     "Adapter-Channel",
     "Adapter-Actor",
     "Adapter-Reason",
+    "Adapter-Card",
     "Adapter-Erased",
 )
 
@@ -42,6 +43,7 @@ class Trailers:
         publisher: of a version, who made it; of a channel's commit by hand, empty.
         channel: that the commit moves; empty for a version.
         actor: who moved a channel by hand, and `reason` why; empty where a rule did.
+        card: git blob id of the channel's card, where no word in it is a person's; else empty.
     """
 
     identity: str
@@ -50,6 +52,7 @@ class Trailers:
     channel: str = ""
     actor: str = ""
     reason: str = ""
+    card: str = ""
 
 
 def trailers(message: str) -> Trailers | None:
@@ -61,13 +64,13 @@ def trailers(message: str) -> Trailers | None:
     last = message.replace("\r\n", "\n").strip().rpartition("\n\n")[2]
     for line in last.split("\n"):
         key, colon, value = line.partition(": ")
-        if colon and key in (_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON):
+        if colon and key in (_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _CARD):
             found[key] = " ".join(value.split())
     number = tag_number(found.get(_VERSION, ""))
     identity = found.get(_IDENTITY, "").removeprefix(f"{IDENTITY_ALGORITHM}:")
     if number is None or not identity:
         return None
-    said = (found.get(key, "") for key in (_PUBLISHER, _CHANNEL, _ACTOR, _REASON))
+    said = (found.get(key, "") for key in (_PUBLISHER, _CHANNEL, _ACTOR, _REASON, _CARD))
     return Trailers(identity, number, *said)
 
 
@@ -77,7 +80,13 @@ def with_trailers(title: str, body: str, of: Trailers) -> str:
         f"{_IDENTITY}: {IDENTITY_ALGORITHM}:{of.identity}",
         f"{_VERSION}: v{of.number}",
     ]
-    told = ((_PUBLISHER, of.publisher), (_CHANNEL, of.channel), (_ACTOR, of.actor), (_REASON, of.reason))
+    told = (
+        (_PUBLISHER, of.publisher),
+        (_CHANNEL, of.channel),
+        (_ACTOR, of.actor),
+        (_REASON, of.reason),
+        (_CARD, of.card),
+    )
     lines += [f"{key}: {' '.join(value.split())}" for key, value in told if value]
     return "\n\n".join(part for part in (title, body, "\n".join(lines)) if part)
 
