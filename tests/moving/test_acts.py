@@ -1,7 +1,7 @@
 """What a person does to channels: each act, what it refuses, and that asking again changes nothing."""
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from adapterd.hub.server import RunningHub
 from adapterd.moving import history
 from adapterd.ports import AddBytes, Conflict, NotFound
 from moving.series import SAID, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def promote(series: Series, number: int, channel: str = "main") -> moving.Moved:
@@ -60,6 +63,29 @@ def test_no_large_file_travels_and_requests_are_few(hub: HubClient, server: Runn
     promote(three, 3)
     assert server.requests.lfs_bytes() == 0
     assert len(server.requests) <= 6 + small, [record.path for record in server.requests]
+
+
+def test_requests_are_few_for_an_adapter_with_few_files(hub: HubClient, server: RunningHub) -> None:
+    """Each act in turn, with whose token it is: six requests and one for each small file, of which there are five."""
+    bare = Series(hub, 4, bare=True)
+    small = [path for path, file in hub.tree(bare.adapter, "v4").items() if file.sha256 is None]
+    assert sorted(small) == [".gitattributes", "README.md", "adapter_config.json", pub.PICTURE, pub.MANIFEST]
+    counts: dict[str, int] = {}
+    acts: dict[str, Callable[[], object]] = {
+        "promote": lambda: promote(bare, 2),
+        "promote to a newer version": lambda: promote(bare, 3),
+        "the first rollback": lambda: rollback(bare),
+        "release": lambda: moving.release(bare.hub, bare.adapter, "main", SAID),
+        "promote, with a standing document": lambda: promote(bare, 4),
+        "a later rollback": lambda: rollback(bare),
+        "rollback to a number, of a channel that is held": lambda: rollback(bare, 1),
+    }
+    for name, act in acts.items():
+        server.requests.clear()
+        hub.whoami()
+        act()
+        counts[name] = len(server.requests)
+    assert {name: count for name, count in counts.items() if count > 6 + len(small)} == {}
 
 
 def test_a_rollback_goes_back_to_what_the_channel_held_before(three: Series) -> None:
@@ -193,7 +219,7 @@ def test_a_card_without_a_persons_word_is_not_read_to_be_replaced(three: Series,
 
 
 def test_a_persons_words_stay_under_whatever_message(three: Series) -> None:
-    """A person changes the card and keeps the message of our own commit, as `git commit --amend` does: the words stay."""
+    """A person changes the card and keeps our own commit's message, as `git commit --amend` does: the words stay."""
     promote(three, 1)
     promote(three, 2)
     head = three.head("main")
