@@ -25,7 +25,7 @@ Act = Callable[[Said], object]
 
 
 def main() -> None:
-    """Act on an adapter with a tokenizer beside it, then on one with the fewest files."""
+    """Act on an adapter with a tokenizer beside it, then on one without."""
     utils.logging.disable_progress_bar()
     warnings.simplefilter("ignore")  # of the libraries' own, about themselves
     log.configure("warning")
