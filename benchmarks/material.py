@@ -45,9 +45,10 @@ def make_base(folder: Path, *, hidden: int, layers: int) -> None:
 class Trainer:
     """Writes adapter directories file by file, in the order of transformers' Trainer."""
 
-    def __init__(self, base: Path) -> None:
-        """Build one LoRA adapter over all linear layers, whose values each save makes anew."""
+    def __init__(self, base: Path, *, tokenizer: bool = True) -> None:
+        """Build one LoRA adapter over all linear layers, whose values each save makes anew, maybe with a tokenizer."""
         self._base = base
+        self._beside = ("tokenizer.json", "tokenizer_config.json") if tokenizer else ()
         model: Any = LlamaForCausalLM.from_pretrained(base)
         lora = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=LINEAR, task_type="CAUSAL_LM")
         self._config = lora
@@ -66,7 +67,7 @@ class Trainer:
         }
         save_file(values, folder / "adapter_model.safetensors", metadata={"format": "pt"})
         self._config.save_pretrained(folder)
-        for name in ("tokenizer.json", "tokenizer_config.json"):
+        for name in self._beside:
             shutil.copyfile(self._base / name, folder / name)
         return folder
 

@@ -25,10 +25,15 @@ Act = Callable[[Said], object]
 
 
 def main() -> None:
-    """Have the daemon's lanes publish four versions, then promote and roll back by hand."""
+    """Act on an adapter with a tokenizer beside it, then on one without."""
     utils.logging.disable_progress_bar()
     warnings.simplefilter("ignore")  # of the libraries' own, about themselves
     log.configure("warning")
+    figures.hand_over([*found(tokenizer=True), *found(tokenizer=False)])
+
+
+def found(*, tokenizer: bool) -> list[figures.Figure]:
+    """Have the daemon's lanes publish four versions, then promote and roll back by hand."""
     with tempfile.TemporaryDirectory(prefix="adapterd-bench-") as folder:
         home = Path(folder)
         hub = start(home / "hub", [Account(NAMESPACE, TOKEN)])
@@ -36,11 +41,10 @@ def main() -> None:
             sections = {"settle": "{quiet: 500ms}"}
             host = Host(home / "host", hub.endpoint, in_hub=f"index_repo: {INDEX}", sections=sections)
             make_base(host.base, hidden=64, layers=2)
-            by_adapterd(hub, host, Trainer(host.base))
-            found = acted(hub)
+            by_adapterd(hub, host, Trainer(host.base, tokenizer=tokenizer))
+            return acted(hub)
         finally:
             hub.stop()
-    figures.hand_over(found)
 
 
 def acted(hub: RunningHub) -> list[figures.Figure]:
@@ -56,23 +60,24 @@ def acted(hub: RunningHub) -> list[figures.Figure]:
         "a later rollback": lambda said: moving.rollback(client, ADAPTER, "main", None, said),
         "rollback of a channel that is held": lambda said: moving.rollback(client, ADAPTER, "main", 1, said),
     }
-    found, sent = [], 0
+    of = f"with {small} small files"
+    asked, sent = [], 0
     for name, act in acts.items():
         hub.requests.clear()
         act(Said(client.whoami(), "", time.time()))
         sent += hub.requests.lfs_bytes()
         counts = taken(hub)
         if name != "release":
-            found.append(
-                figures.at_most(f"Hub requests: {name}", counts.total(), BESIDE + small, "", note=said(counts))
+            asked.append(
+                figures.at_most(f"Hub requests {of}: {name}", counts.total(), BESIDE + small, "", note=said(counts))
             )
     moving.refresh(client, f"{NAMESPACE}/{INDEX}", ADAPTER)
     shown = taken(hub)
     client.close()
     return [
-        figures.at_most("LFS bytes that `promote` and `rollback` upload", sent, 0, "bytes"),
-        *found,
-        figures.Figure("Hub requests that show it in the index for deployers", f"{shown.total()} ({said(shown)})"),
+        figures.at_most(f"LFS bytes that `promote` and `rollback` upload, {of}", sent, 0, "bytes"),
+        *asked,
+        figures.Figure(f"Hub requests {of} that show it in the index", f"{shown.total()} ({said(shown)})"),
     ]
 
 

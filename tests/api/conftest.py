@@ -97,28 +97,34 @@ def put(hub: HubClient, repo: str, folder: Path) -> str:
     return hub.commit(repo, "main", hub.refs(repo).branches["main"], files, "A base model")
 
 
-def save_adapter(folder: Path, base: Path, targets: list[str], *, seed: int) -> None:
-    """A LoRA adapter whose every weight was moved, as training does."""
+MODELS = {"CAUSAL_LM": transformers.AutoModelForCausalLM, "FEATURE_EXTRACTION": transformers.AutoModel}
+"""What an adapter of each task is trained in."""
+
+
+def save_adapter(
+    folder: Path, base: Path, targets: list[str], *, seed: int, task: str = "CAUSAL_LM", of: str = "acme/base"
+) -> None:
+    """A LoRA adapter whose every weight was moved, as training does; `of` is the base's name in it."""
     torch.manual_seed(seed)
     with silence(), torch.no_grad():
         model = peft.get_peft_model(
-            transformers.AutoModelForCausalLM.from_pretrained(base),
-            peft.LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules=targets),
+            MODELS[task].from_pretrained(base),
+            peft.LoraConfig(task_type=task, r=4, lora_alpha=8, target_modules=targets),
         )
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.add_(torch.randn_like(parameter) * 0.2)
         model.save_pretrained(folder)
     config = json.loads((folder / "adapter_config.json").read_text())
-    config["base_model_name_or_path"] = "acme/base"
+    config["base_model_name_or_path"] = of
     (folder / "adapter_config.json").write_text(json.dumps(config))
 
 
 def publish(repo: Repo, folder: Path, base: Path, commit: str, **changes: Any) -> int:  # noqa: ANN401 - of the base in the manifest
     """Publish a folder as the next version, validated in this base."""
-    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name.startswith("adapter_")}
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != pub.CARD}
     facts = {"id": "acme/base", "revision": commit, "fingerprint": fingerprint(base, {}), **changes}
-    return repo.publish(files, lambda document: document["base"].update(facts))
+    return repo.publish(files, lambda document: document["base"].update(facts), whole=True)
 
 
 @pytest.fixture(scope="session")

@@ -147,6 +147,7 @@ TRAILER = st.builds(
     st.integers(1, 999_999_999),
     st.text("abc-", min_size=1, max_size=8).map(str.strip).filter(bool),
     st.sampled_from(["", "main", "candidate"]),
+    card=st.sampled_from(["", "ce013625030ba8dba906f756967f9e9ca394464a"]),
 )
 
 

@@ -59,10 +59,14 @@ class Repo:
         change: Callable[[dict[str, Any]], object] = lambda _: None,
         *,
         tag: bool = True,
+        whole: bool = False,
     ) -> int:
-        """Commit and tag the next version on `versions`; `change` spoils its manifest first."""
+        """Commit and tag the next version on `versions`; `change` spoils its manifest first.
+
+        It has the files of `contents` and those that are given; where these are the `whole`, those alone.
+        """
         number = next(self.numbers)
-        payload = {**contents(f"{self.adapter} {number}"), **(files or {})}
+        payload = {**({} if whole else contents(f"{self.adapter} {number}")), **(files or {})}
         facts = facts_of(self.adapter, number, payload)
         document = json.loads(card.manifest(facts, number))
         change(document)

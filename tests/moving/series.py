@@ -18,8 +18,12 @@ _names = itertools.count(1)
 class Series:
     """One adapter's repo, with as many versions as a test publishes."""
 
-    def __init__(self, hub: HubClient, count: int = 0, *, large: bool = True) -> None:
-        """Make the repo, and publish so many versions; unless `large` their weights are regular files, for speed."""
+    def __init__(self, hub: HubClient, count: int = 0, *, large: bool = True, bare: bool = False) -> None:
+        """Make the repo, and publish so many versions; unless `large` their weights are regular files, for speed.
+
+        Where they are `bare` they hold what every adapter has whose loss was measured, and no more.
+        """
+        self._bare = bare
         self._add: type[AddBytes | AddRegular] = AddBytes if large else AddRegular
         self.hub, self.adapter = hub, f"acme/series-{next(_names)}"
         self.commits: dict[int, str] = {}
@@ -32,9 +36,13 @@ class Series:
         """Commit and tag the next version; its manifest says another number where `said` is given."""
         number = len(self.commits) + 1
         payload = {**contents(f"{self.adapter} {number}"), **dict.fromkeys(extra, b"{}")}
+        if self._bare:
+            payload = {path: data for path, data in payload.items() if path.startswith("adapter_")}
         facts = facts_of(self.adapter, number, payload)
         text = f"---\nlicense: apache-2.0\n---\n{BEGIN}\n# {self.adapter} v{number}\n{END}\n"
         files = {**payload, pub.CARD: text.encode(), pub.MANIFEST: card.manifest(facts, said or number)}
+        if self._bare:
+            files[pub.PICTURE] = f"<svg><title>v{number}</title></svg>".encode()
         operations = [self._add(path, data) for path, data in files.items()]
         message = card.commit_message(facts, number)
         self.commits[number] = self.hub.commit(self.adapter, pub.BRANCH, self.head(pub.BRANCH), operations, message)

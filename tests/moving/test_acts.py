@@ -1,7 +1,7 @@
 """What a person does to channels: each act, what it refuses, and that asking again changes nothing."""
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,8 +11,11 @@ from adapterd.core.standing import Said
 from adapterd.hub.client import HubClient
 from adapterd.hub.server import RunningHub
 from adapterd.moving import history
-from adapterd.ports import Conflict, NotFound
+from adapterd.ports import AddBytes, Conflict, NotFound
 from moving.series import SAID, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def promote(series: Series, number: int, channel: str = "main") -> moving.Moved:
@@ -60,6 +63,29 @@ def test_no_large_file_travels_and_requests_are_few(hub: HubClient, server: Runn
     promote(three, 3)
     assert server.requests.lfs_bytes() == 0
     assert len(server.requests) <= 6 + small, [record.path for record in server.requests]
+
+
+def test_requests_are_few_for_an_adapter_with_few_files(hub: HubClient, server: RunningHub) -> None:
+    """Each act in turn, with whose token it is: six requests and one for each small file, of which there are five."""
+    bare = Series(hub, 4, bare=True)
+    small = [path for path, file in hub.tree(bare.adapter, "v4").items() if file.sha256 is None]
+    assert sorted(small) == [".gitattributes", "README.md", "adapter_config.json", pub.PICTURE, pub.MANIFEST]
+    counts: dict[str, int] = {}
+    acts: dict[str, Callable[[], object]] = {
+        "promote": lambda: promote(bare, 2),
+        "promote to a newer version": lambda: promote(bare, 3),
+        "the first rollback": lambda: rollback(bare),
+        "release": lambda: moving.release(bare.hub, bare.adapter, "main", SAID),
+        "promote, with a standing document": lambda: promote(bare, 4),
+        "a later rollback": lambda: rollback(bare),
+        "rollback to a number, of a channel that is held": lambda: rollback(bare, 1),
+    }
+    for name, act in acts.items():
+        server.requests.clear()
+        hub.whoami()
+        act()
+        counts[name] = len(server.requests)
+    assert {name: count for name, count in counts.items() if count > 6 + len(small)} == {}
 
 
 def test_a_rollback_goes_back_to_what_the_channel_held_before(three: Series) -> None:
@@ -175,6 +201,33 @@ def test_a_persons_files_stay_and_former_files_go(three: Series) -> None:
     there = three.hub.tree(three.adapter, "main")
     assert "notes/plan.txt" in there
     assert "tokenizer_config.json" not in there
+    card = three.hub.read(three.adapter, "main", pub.CARD).decode()
+    assert "Written by a person." in card
+    assert "v1" in card
+
+
+def test_a_card_without_a_persons_word_is_not_read_to_be_replaced(three: Series, server: RunningHub) -> None:
+    """The move that wrote it said so, by its blob id: it is then what a promotion of the version alone would write."""
+    promote(three, 1)
+    alone = three.hub.read(three.adapter, "main", pub.CARD)
+    promote(three, 2)
+    before = three.head("main")
+    server.requests.clear()
+    rollback(three)
+    assert not [each.path for each in server.requests if each.path.endswith(f"/resolve/{before}/{pub.CARD}")]
+    assert three.hub.read(three.adapter, "main", pub.CARD) == alone
+
+
+def test_a_persons_words_stay_under_whatever_message(three: Series) -> None:
+    """A person changes the card and keeps our own commit's message, as `git commit --amend` does: the words stay."""
+    promote(three, 1)
+    promote(three, 2)
+    head = three.head("main")
+    text = three.hub.read(three.adapter, "main", pub.CARD) + b"\nWritten by a person.\n"
+    message = three.hub.log(three.adapter, head)[0].message
+    assert pub.trailers(message) is not None
+    three.hub.commit(three.adapter, "main", head, [AddBytes(pub.CARD, text)], message)
+    assert rollback(three).number == 1
     card = three.hub.read(three.adapter, "main", pub.CARD).decode()
     assert "Written by a person." in card
     assert "v1" in card

@@ -23,13 +23,14 @@ PICTURE = "adapterd-losses.svg"
 OWN_FILES = frozenset({MANIFEST, CARD, PICTURE, ".gitattributes"})
 """What a tree on `versions` may hold beside the payload."""
 
-_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _ERASED = (
+_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _CARD, _ERASED = (
     "Adapter-Identity",
     "Adapter-Version",
     "Adapter-Publisher",
     "Adapter-Channel",
     "Adapter-Actor",
     "Adapter-Reason",
+    "Adapter-Card",
     "Adapter-Erased",
 )
 
@@ -42,6 +43,7 @@ class Trailers:
         publisher: of a version, who made it; of a channel's commit by hand, empty.
         channel: that the commit moves; empty for a version.
         actor: who moved a channel by hand, and `reason` why; empty where a rule did.
+        card: git blob id of the channel's card, where no word in it is a person's; else empty.
     """
 
     identity: str
@@ -50,6 +52,7 @@ class Trailers:
     channel: str = ""
     actor: str = ""
     reason: str = ""
+    card: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def trailers(message: str) -> Trailers | None:
     identity = found.get(_IDENTITY, "").removeprefix(f"{IDENTITY_ALGORITHM}:")
     if number is None or not identity:
         return None
-    said = (found.get(key, "") for key in (_PUBLISHER, _CHANNEL, _ACTOR, _REASON))
+    said = (found.get(key, "") for key in (_PUBLISHER, _CHANNEL, _ACTOR, _REASON, _CARD))
     return Trailers(identity, number, *said)
 
 
@@ -81,7 +84,7 @@ def _last_lines(message: str) -> dict[str, str]:
     last = message.replace("\r\n", "\n").strip().rpartition("\n\n")[2]
     for line in last.split("\n"):
         key, colon, value = line.partition(": ")
-        if colon and key in (_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _ERASED):
+        if colon and key in (_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _CARD, _ERASED):
             found[key] = " ".join(value.split())
     return found
 
@@ -97,6 +100,7 @@ def with_trailers(title: str, body: str, of: Trailers, erased: str = "") -> str:
         (_CHANNEL, of.channel),
         (_ACTOR, of.actor),
         (_REASON, of.reason),
+        (_CARD, of.card),
         (_ERASED, erased),
     )
     lines += [f"{key}: {' '.join(value.split())}" for key, value in told if value]

@@ -4,7 +4,7 @@ It knows no registry. Every effect is one commit under compare-and-swap, and fin
 """
 
 from adapterd.moving.acts import Moved, hold, promote, release, rollback
-from adapterd.moving.channel import Held, Why, move, operations, read
+from adapterd.moving.channel import Held, Why, move, operations, read, spliced
 from adapterd.moving.document import change, parse
 from adapterd.moving.errors import NewerDocumentError, RefusedError, RepoStalledError
 from adapterd.moving.history import Move
@@ -31,6 +31,7 @@ __all__ = [
     "refresh",
     "release",
     "rollback",
+    "spliced",
     "standings",
     "unyank",
     "yank",

@@ -31,6 +31,7 @@ class Held:
         tree: the files at the head.
         said: whose tree that is; None where the channel is fresh or was emptied.
         highest: the highest number that it ever held; 0 for none.
+        cards: blob ids of cards of its own in which no word is a person's, as far as its history was read.
     """
 
     channel: str
@@ -38,6 +39,7 @@ class Held:
     tree: Tree
     said: pub.Trailers | None
     highest: int
+    cards: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,9 @@ def read(hub: Hub, repo: str, channel: str, refs: Refs, *, known: bool = False) 
     if not head:
         return Held(channel, "", {}, None, 0)
     there = hub.tree(repo, head)
-    said, highest = _former(hub, repo, channel, head, there, known=known)
-    return Held(channel, head, there, said, highest)
+    log = hub.log(repo, head)
+    said, highest = _former(hub, repo, channel, log, there, known=known)
+    return Held(channel, head, there, said, highest, cards(log))
 
 
 def glance(hub: Hub, repo: str, channel: str, refs: Refs, target: Tree) -> Held:
@@ -88,6 +91,14 @@ def glance(hub: Hub, repo: str, channel: str, refs: Refs, target: Tree) -> Held:
         if foreign := channels.drift(there, {**target, **former}, pub.OWN_FILES):
             raise RepoStalledError(reason("channel_drift", f"{foreign[0]} on channel {channel} of {repo} is not ours"))
     return Held(channel, head, there, None, 0)
+
+
+def cards(log: Sequence[RemoteCommit]) -> frozenset[str]:
+    """Blob ids of cards in which no word is a person's, as a channel's commits tell them.
+
+    A blob id names bytes: whoever edits such a card, by whatever commit, leaves one of another id.
+    """
+    return frozenset(said.card for commit in log if (said := pub.trailers(commit.message)) and said.card)
 
 
 def holds(held: Held, target: Tree) -> bool:
@@ -129,25 +140,28 @@ def move(
         there = hub.tree(repo, head)
     if target is None:
         target = hub.tree(repo, to.commit)
-    said = pub.Trailers(to.said.identity, to.said.number, why.publisher, channel, why.actor, why.reason)
-    message = pub.with_trailers(f"{channel} -> v{to.said.number}", why.body, said)
 
     def of_version(path: str) -> bytes:
         return known[path] if path in known else hub.read(repo, to.commit, path)
 
-    readme = hub.read(repo, head, pub.CARD) if pub.CARD in there else b""
-    commit = hub.commit(repo, channel, head, operations(target, there, readme, of_version), message)
+    card = there.get(pub.CARD)
+    readme = b"" if card is None or card.blob in held.cards else hub.read(repo, head, pub.CARD)
+    of_card = of_version(pub.CARD)
+    text = spliced(readme, of_card)
+    ours = pub.git_blob(text) if text == spliced(b"", of_card) else ""
+    said = pub.Trailers(to.said.identity, to.said.number, why.publisher, channel, why.actor, why.reason, ours)
+    message = pub.with_trailers(f"{channel} -> v{to.said.number}", why.body, said)
+    commit = hub.commit(repo, channel, head, operations(target, there, text, of_version), message)
     _compare(hub, repo, channel, commit, target)
     return commit
 
 
 def _former(
-    hub: Hub, repo: str, channel: str, head: str, there: Tree, *, known: bool
+    hub: Hub, repo: str, channel: str, log: Sequence[RemoteCommit], there: Tree, *, known: bool
 ) -> tuple[pub.Trailers | None, int]:
     """What the channel's head re-instates, None for a fresh channel; and the highest number that it ever held."""
     own = pub.OWN_FILES
     # A person may have edited the card since, so the newest commit need not be ours.
-    log = hub.log(repo, head)
     all_said = [found for c in log if (found := pub.trailers(c.message))]
     said = all_said[0] if all_said else None
     highest = max((t.number for t in all_said if t.channel == channel), default=0)
@@ -155,7 +169,7 @@ def _former(
         return None, highest
     if said is None:
         if known or (foreign := channels.drift(there, (), own)):
-            what = f"commit {head[:12]}" if known else foreign[0]
+            what = f"commit {log[0].id[:12]}" if known else foreign[0]
             raise RepoStalledError(reason("channel_drift", f"{what} on channel {channel} of {repo} is not ours"))
         return None, 0
     if said.channel and said.channel != channel:
@@ -177,13 +191,13 @@ def _emptied(log: Sequence[RemoteCommit]) -> bool:
     return last is not None and pub.trailers(last) is None
 
 
-def operations(target: Tree, there: Tree, readme: bytes, of_version: Callable[[str], bytes]) -> list[Operation]:
-    """Re-instate a version's tree, keep a person's files, splice the card. Each small file is read once.
+def operations(target: Tree, there: Tree, card: bytes, of_version: Callable[[str], bytes]) -> list[Operation]:
+    """Re-instate a version's tree, and keep a person's files. Each small file is read once.
 
     Args:
         target: the version's tree.
         there: what lies on the channel.
-        readme: the channel's card.
+        card: what the channel's card shall be, `spliced`.
         of_version: reads a file of the version.
     """
     found: list[Operation] = [
@@ -192,11 +206,15 @@ def operations(target: Tree, there: Tree, readme: bytes, of_version: Callable[[s
         if path not in _LEFT and there.get(path) != file
     ]
     stale = [p for p in sorted(there) if p not in target and p not in pub.OWN_FILES and channels.loader_reads(p)]
-    found += [Delete(path) for path in stale]
-    front, body = split_front_matter(of_version(pub.CARD).decode("utf-8", "replace"))
+    return [*found, *(Delete(path) for path in stale), AddRegular(pub.CARD, card)]
+
+
+def spliced(readme: bytes, of_version: bytes) -> bytes:
+    """A channel's card that shows a version: the version's card, and what a person wrote in the channel's `readme`."""
+    front, body = split_front_matter(of_version.decode("utf-8", "replace"))
     begin, end = body.find(BEGIN), body.find(END)
     managed = body[begin : end + len(END)] if 0 <= begin < end else body.strip()
-    return [*found, AddRegular(pub.CARD, splice_raw(readme, managed, dict(front)))]
+    return splice_raw(readme, managed, dict(front))
 
 
 def _compare(hub: Hub, repo: str, channel: str, commit: str, target: Tree) -> None:

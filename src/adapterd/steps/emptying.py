@@ -6,7 +6,7 @@ from adapterd.core import channels
 from adapterd.core import publication as pub
 from adapterd.core.publication import Trailers
 from adapterd.core.readme import BEGIN, END, split_front_matter
-from adapterd.moving import operations
+from adapterd.moving import operations, spliced
 from adapterd.ports import AddBytes, CopyFrom, Delete, Hub, Operation, RemoteFile
 
 Tree = Mapping[str, RemoteFile]
@@ -40,7 +40,8 @@ def move_off(
         moves += [Delete(path) for path in sorted(there) if _ours(path) and path not in target]
     elif at:
         readme = hub.read(repo, head, pub.CARD) if pub.CARD in there else b""
-        moves = operations(target, there, readme, lambda path: hub.read(repo, at, path))
+        card = spliced(readme, hub.read(repo, at, pub.CARD))
+        moves = operations(target, there, card, lambda path: hub.read(repo, at, path))
     else:
         moves = [Delete(p) for p in sorted(there) if p == pub.MANIFEST or channels.loader_reads(p)]
         if pub.CARD in there:
