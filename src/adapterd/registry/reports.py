@@ -1,6 +1,6 @@
 """Reports in two pieces: what the versions of a host mostly have alike is kept once, in a row that they share.
 
-Measured on a soak of 1,000 versions, the shared piece was 1.2 of the 1.5 KB of a report.
+In a soak of 10,000 versions (`make soak`) a report has 0.2 KB of its own; 1.3 KB are the same in all of them.
 """
 
 import json
