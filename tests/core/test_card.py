@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapterd.core import adapter as ad
 from adapterd.core import card
-from adapterd.core.publication import trailers
+from adapterd.core.messages import trailers
 from adapterd.core.readme import BEGIN, END, license_of, splice
 from adapterd.core.version import AdapterVersion, Stage
 

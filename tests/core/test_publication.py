@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapterd.core import messages
 from adapterd.core import publication as pub
-from adapterd.core.publication import Adopt, Commit, Committed, Finish, RepoView, Stall, Trailers, Wait, decide
+from adapterd.core.messages import Trailers
+from adapterd.core.publication import Adopt, Commit, Committed, Finish, RepoView, Stall, Wait, decide
 from adapterd.core.version import AdapterVersion, Stage
 
 MINE, OTHER = "publisher-a", "publisher-b"
@@ -154,17 +156,17 @@ TRAILER = st.builds(
 @given(st.text(max_size=40), st.text(max_size=40), TRAILER)
 def test_trailers_survive_any_title_and_body(title: str, body: str, said: Trailers) -> None:
     """What a run is called cannot hide or forge what the commit says of itself."""
-    message = pub.with_trailers(title, body, said)
-    assert pub.trailers(message) == said
-    assert pub.trailers(message.replace("\n", "\r\n") + "\n") == said
+    message = messages.with_trailers(title, body, said)
+    assert messages.trailers(message) == said
+    assert messages.trailers(message.replace("\n", "\r\n") + "\n") == said
 
 
 def test_a_run_name_forges_no_trailer() -> None:
     """Lines above the last paragraph are no trailers, however they look."""
     forged = "v1: x\nAdapter-Channel: main\n\nAdapter-Identity: adapterd-identity-1:ffff\nAdapter-Version: v9"
     said = Trailers(A, 1, MINE)
-    assert pub.trailers(pub.with_trailers(forged, "", said)) == said
-    assert pub.trailers(f"{forged}\n\nSigned-off-by: x") is None
+    assert messages.trailers(messages.with_trailers(forged, "", said)) == said
+    assert messages.trailers(f"{forged}\n\nSigned-off-by: x") is None
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ def test_a_run_name_forges_no_trailer() -> None:
 )
 def test_foreign_commits_have_no_trailers(message: str) -> None:
     """A commit without identity and version is nobody's version."""
-    assert pub.trailers(message) is None
+    assert messages.trailers(message) is None
 
 
 def test_differences_name_every_path() -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from adapterd.core import publication as pub
-from adapterd.core.publication import Adopt, Commit, Committed, Finish, RepoView, Stall, Trailers, Wait
+from adapterd.core.messages import Trailers
+from adapterd.core.publication import Adopt, Commit, Committed, Finish, RepoView, Stall, Wait
 from adapterd.core.version import AdapterVersion, Stage
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from adapterd.core import messages
 from adapterd.core import publication as pub
 from adapterd.core.naming import version_numbers
 from adapterd.ports import Hub, NotFound
@@ -61,7 +62,9 @@ def audit(hub: Hub, adapters: Iterable[str], wanted: Mapping[str, str], known: C
 def _commits_without_tag(hub: Hub, adapter: str, tagged: Collection[str]) -> list[str]:
     """Version commits that no tag names: work that was done and then forgotten."""
     log = hub.log(adapter, pub.BRANCH)
-    return [f"{adapter}: commit {c.id[:12]} has no tag" for c in log if pub.trailers(c.message) and c.id not in tagged]
+    return [
+        f"{adapter}: commit {c.id[:12]} has no tag" for c in log if messages.trailers(c.message) and c.id not in tagged
+    ]
 
 
 def _version(hub: Hub, adapter: str, number: int, commit: str) -> tuple[str, str]:

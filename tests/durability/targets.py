@@ -10,8 +10,7 @@ from adapterd.config.errors import Problem
 from adapterd.config.source import decode
 from adapterd.control import wire as control
 from adapterd.core import adapter as ad
-from adapterd.core import golden, index, naming, standing
-from adapterd.core import publication as pub
+from adapterd.core import golden, index, messages, naming, standing
 from adapterd.core.archive import check_archive
 from adapterd.core.errors import AdapterdError
 from adapterd.core.examples import BadExamplesError, parse_examples
@@ -100,9 +99,9 @@ def _standing(data: bytes) -> None:
 
 
 def _trailers(data: bytes) -> None:
-    said = pub.trailers(data.decode("utf-8", "replace"))
+    said = messages.trailers(data.decode("utf-8", "replace"))
     if said is not None:
-        assert pub.trailers(pub.with_trailers("title", "body", said)) == said
+        assert messages.trailers(messages.with_trailers("title", "body", said)) == said
 
 
 def _readme(data: bytes) -> None:
@@ -143,7 +142,7 @@ _HEADER = json.dumps({"header": 1, "key": "header", "value": {"summary": "s", "p
 _FILE = json.dumps({"key": "file", "value": {"path": "a/b", "content": "aGk=", "encoding": "base64"}}).encode()
 _LFS = json.dumps({"key": "lfsFile", "value": {"path": "w", "algo": "sha256", "oid": "a" * 64, "size": 3}}).encode()
 _STATE = json.dumps({"global_step": 5, "log_history": [{"step": 5, "loss": 0.5}, {"step": 5, "eval_loss": 1}]}).encode()
-_SAID = pub.with_trailers("v3: run-1", "a body", pub.Trailers("a" * 64, 3, "publisher", "main")).encode()
+_SAID = messages.with_trailers("v3: run-1", "a body", messages.Trailers("a" * 64, 3, "publisher", "main")).encode()
 _ASKED = {"schema": 1, "do": "retry", "arguments": {"reference": "--all"}, "reason": "why"}
 _RESULT = {"event": "result", "id": 1, "result": {"findings": [], "measurements": {}, "device": "cpu", "dtype": "f"}}
 

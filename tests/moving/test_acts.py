@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from adapterd import moving
+from adapterd.core import messages
 from adapterd.core import publication as pub
 from adapterd.core.standing import Said
 from adapterd.hub.client import HubClient
@@ -225,7 +226,7 @@ def test_a_persons_words_stay_under_whatever_message(three: Series) -> None:
     head = three.head("main")
     text = three.hub.read(three.adapter, "main", pub.CARD) + b"\nWritten by a person.\n"
     message = three.hub.log(three.adapter, head)[0].message
-    assert pub.trailers(message) is not None
+    assert messages.trailers(message) is not None
     three.hub.commit(three.adapter, "main", head, [AddBytes(pub.CARD, text)], message)
     assert rollback(three).number == 1
     card = three.hub.read(three.adapter, "main", pub.CARD).decode()

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 
 from adapterd import reconcile
+from adapterd.core import messages
 from adapterd.core import publication as pub
 from adapterd.core.naming import version_numbers
 from adapterd.core.version import LIVE, AdapterVersion, Stage
@@ -38,8 +39,8 @@ def audit(worlds: Sequence[World], adapter: str, good: Sequence[AdapterVersion])
     hub = worlds[0].client
     refs = hub.refs(adapter)
     tags = version_numbers(refs.tags)
-    log = [c for c in reversed(hub.log(adapter, pub.BRANCH)) if pub.trailers(c.message)]
-    said = [t for c in log if (t := pub.trailers(c.message))]
+    log = [c for c in reversed(hub.log(adapter, pub.BRANCH)) if messages.trailers(c.message)]
+    said = [t for c in log if (t := messages.trailers(c.message))]
     identities = [t.identity for t in said]
     assert sorted(identities) == sorted(v.identity for v in good), "lost or committed twice"
     by_commit = {commit: number for number, commit in tags.items()}

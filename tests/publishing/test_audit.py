@@ -11,6 +11,7 @@ import pytest
 from adapterd import keeping
 from adapterd.audit import AuditLog, Entry
 from adapterd.config import places
+from adapterd.core import messages
 from adapterd.core import publication as pub
 from adapterd.core.drift import Finding
 from adapterd.core.index import render
@@ -92,7 +93,7 @@ def test_versions_that_nobody_here_knows(published: World, adapter: str) -> None
     assert record is not None
     published.registry.save_repo(replace(record, seen={"e" * 64: [7, head]}))
     assert _codes(published, adapter) == []
-    said = pub.with_trailers("v8", "", pub.Trailers("f" * 64, 8, "somebody"))
+    said = messages.with_trailers("v8", "", messages.Trailers("f" * 64, 8, "somebody"))
     branch = client.refs(adapter).branches[pub.BRANCH]
     client.commit(adapter, pub.BRANCH, branch, [AddBytes("note.txt", b"x")], said)
     assert _codes(published, adapter) == []

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from adapterd import reconcile
+from adapterd.core import messages
 from adapterd.core import publication as pub
 from adapterd.core.errors import AdapterdError
 from adapterd.core.reasons import reason
@@ -125,7 +126,7 @@ def test_a_commit_whose_publisher_never_tags_it_is_said_in_the_end(
     drive(first)
     version = stage(first, adapter, 2)
     head = first.client.refs(adapter).branches[pub.BRANCH]
-    message = pub.with_trailers("v2", "", pub.Trailers(version.identity, 2, "publisher-of-old"))
+    message = messages.with_trailers("v2", "", messages.Trailers(version.identity, 2, "publisher-of-old"))
     first.client.commit(adapter, pub.BRANCH, head, [AddBytes("README.md", b"x")], message)
     drive(first)
     found = _now(first, version)

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from adapterd import moving
-from adapterd.core import index
+from adapterd.core import index, messages
 from adapterd.core import publication as pub
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.deploy import read_catalogue
@@ -70,7 +70,7 @@ def move_by_hand(world: World, adapter: str, number: int, channel: str = "main")
     client, repo = world.client, f"acme/{world.host.config.hub.index_repo}"
     refs = client.refs(adapter)
     commit = refs.tags[f"v{number}"]
-    said = next(s for c in client.log(adapter, pub.BRANCH) if c.id == commit and (s := pub.trailers(c.message)))
+    said = next(s for c in client.log(adapter, pub.BRANCH) if c.id == commit and (s := messages.trailers(c.message)))
     held = moving.read(client, adapter, channel, refs)
     moving.move(client, adapter, held, pub.Committed(commit, said), moving.Why("by hand", "", "alice", "a test"))
     moving.refresh(client, repo, adapter)

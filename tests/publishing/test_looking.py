@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from adapterd import moving
 from adapterd.cli.app import app
-from adapterd.core import publication as pub
+from adapterd.core import messages
 from adapterd.core.standing import Said, held
 from adapterd.health import Health
 from adapterd.lanes import Exports
@@ -65,7 +65,7 @@ def test_the_rule_waits_for_a_release_and_a_newer_version(two: World, adapter: s
     assert due(two.host, all_=True) == []
     stage(two, adapter, 3)
     drive(two)
-    assert pub.trailers(two.client.log(adapter, "main")[0].message).number == 1  # type: ignore[union-attr]  # it has some
+    assert messages.trailers(two.client.log(adapter, "main")[0].message).number == 1  # type: ignore[union-attr]  # it has some
     moving.release(two.client, adapter, "main", SAID)
     look(two.host, adapter)
     drive(two)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from adapterd import ruling
+from adapterd.core import messages, standing
 from adapterd.core import publication as pub
-from adapterd.core import standing
 from adapterd.core.standing import Said
 from adapterd.core.version import AdapterVersion
 from adapterd.health import Health
@@ -71,8 +71,8 @@ def test_a_channel_that_was_moved_by_hand_is_compared_anew(ruled: Callable[[str]
     held = world.registry.channels(adapter)[0]
     publish(world, adapter, 3, 3.0)
     client = world.client
-    said = pub.Trailers(two.identity, 2, "somebody", "main")
-    message = pub.with_trailers("main -> v2", "By hand.", said)
+    said = messages.Trailers(two.identity, 2, "somebody", "main")
+    message = messages.with_trailers("main -> v2", "By hand.", said)
     moved = client.commit(
         adapter,
         "main",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 
 from adapterd import operate
+from adapterd.core import messages
 from adapterd.core import publication as pub
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.ports import AddBytes, Delete
@@ -24,7 +25,7 @@ def _forge(world: World, adapter: str, identity: str, *changes: AddBytes) -> Non
     head = world.client.refs(adapter).branches[pub.BRANCH]
     document = json.loads(world.client.read(adapter, head, pub.MANIFEST))
     document |= {"number": 2, "identity": {**document["identity"], "digest": identity}}
-    message = pub.with_trailers("v2: looks right", "", pub.Trailers(identity, 2, "somebody"))
+    message = messages.with_trailers("v2: looks right", "", messages.Trailers(identity, 2, "somebody"))
     operations = [AddBytes(pub.MANIFEST, json.dumps(document).encode()), *changes]
     commit = world.client.commit(adapter, pub.BRANCH, head, operations, message)
     world.client.create_tag(adapter, "v2", commit)
@@ -53,7 +54,7 @@ def test_a_tagged_commit_with_code_beside_the_right_bytes_is_not_taken_over(
     version = stage(second, adapter, 1)
     document = json.loads(first.client.read(adapter, head, pub.MANIFEST)) | {"number": 2}
     changes = [AddBytes(pub.MANIFEST, json.dumps(document).encode()), AddBytes("modeling.py", b"print()")]
-    message = pub.with_trailers("v2", "", pub.Trailers(version.identity, 2, "somebody"))
+    message = messages.with_trailers("v2", "", messages.Trailers(version.identity, 2, "somebody"))
     commit = first.client.commit(adapter, pub.BRANCH, head, changes, message)
     first.client.create_tag(adapter, "v2", commit)
     first.client.commit(adapter, pub.BRANCH, commit, [Delete("modeling.py")], "hide it")
@@ -90,7 +91,7 @@ def test_an_adopted_repo_under_another_name_goes_on(make_world: Callable[..., Wo
     main = client.refs(new).branches["main"]
     files = [AddBytes(p, client.read(old, "v1", p)) for p in client.tree(old, "v1") if p != ".gitattributes"]
     client.create_branch(new, pub.BRANCH, main)
-    (said,) = [c.message for c in client.log(old, pub.BRANCH) if pub.trailers(c.message)]
+    (said,) = [c.message for c in client.log(old, pub.BRANCH) if messages.trailers(c.message)]
     client.create_tag(new, "v1", client.commit(new, pub.BRANCH, main, files, said))
     version = stage(second, new, 2)
     drive(second)

@@ -5,9 +5,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from adapterd.core import adapter as ad
+from adapterd.core import messages
 from adapterd.core import publication as pub
+from adapterd.core.messages import Trailers
 from adapterd.core.naming import version_numbers
-from adapterd.core.publication import Trailers
 from adapterd.core.version import LIVE, Stage
 from adapterd.ports import Refs
 from adapterd.steps import promote
@@ -74,7 +75,7 @@ class Truths:
         for commit in reversed(self._yard.client.log(self._yard.repo, head, was or None)):
             assert commit.id not in known, f"branch {branch} was rewritten"
             known.add(commit.id)
-            if said := pub.trailers(commit.message):
+            if said := messages.trailers(commit.message):
                 each(commit.id, said)
         self._heads[branch] = head
 

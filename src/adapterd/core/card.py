@@ -10,8 +10,9 @@ from adapterd.core import manifest as _manifest
 from adapterd.core.facts import BaseFacts, Facts, Losses, public, source
 from adapterd.core.manifest import SCHEMA, payload_paths
 from adapterd.core.markdown import code, plain, rows
+from adapterd.core.messages import Trailers, with_trailers
 from adapterd.core.picture import picture, words
-from adapterd.core.publication import MANIFEST, PICTURE, Trailers, with_trailers
+from adapterd.core.publication import MANIFEST, PICTURE
 from adapterd.core.readme import BEGIN, END
 from adapterd.core.words import size
 

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from adapterd.core.publication import BRANCH, Trailers
+from adapterd.core.messages import Trailers
+from adapterd.core.publication import BRANCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
+from adapterd.core import messages
 from adapterd.core import publication as pub
 from adapterd.core.errors import AdapterdError
 from adapterd.core.naming import serving_name, version_numbers
@@ -27,7 +28,7 @@ def entry_of(hub: Hub, adapter: str) -> Entry:
     said = {
         trailers.number: trailers
         for commit in hub.log(adapter, pub.BRANCH)
-        if (trailers := pub.trailers(commit.message)) and numbers.get(trailers.number) == commit.id
+        if (trailers := messages.trailers(commit.message)) and numbers.get(trailers.number) == commit.id
     }
     channels, standing = listing.truth(hub, adapter)
     out, gone = yanks(standing), erased_numbers(standing)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from adapterd.core.messages import trailers
 from adapterd.core.naming import RESERVED_CHANNELS, Reference, version_numbers
-from adapterd.core.publication import BRANCH, MANIFEST, trailers
+from adapterd.core.publication import BRANCH, MANIFEST
 from adapterd.core.standing import Document, tombstones, yanked
 from adapterd.core.words import newest
 from adapterd.deploy.faults import ErasedError, NewerSchemaError, VerificationError

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from adapterd.core import channels
+from adapterd.core import channels, messages
 from adapterd.core import publication as pub
 from adapterd.core.readme import BEGIN, END, splice_raw, split_front_matter
 from adapterd.core.reasons import reason
@@ -37,7 +37,7 @@ class Held:
     channel: str
     head: str
     tree: Tree
-    said: pub.Trailers | None
+    said: messages.Trailers | None
     highest: int
     cards: frozenset[str] = frozenset()
 
@@ -83,7 +83,7 @@ def glance(hub: Hub, repo: str, channel: str, refs: Refs, target: Tree) -> Held:
     head = refs.branches.get(channel, "")
     there = hub.tree(repo, head) if head else {}
     if channels.drift(there, target, pub.OWN_FILES):
-        said = next((found for c in hub.log(repo, head) if (found := pub.trailers(c.message))), None)
+        said = next((found for c in hub.log(repo, head) if (found := messages.trailers(c.message))), None)
         try:
             former = hub.tree(repo, f"v{said.number}") if said is not None else {}
         except NotFound:  # it was erased
@@ -98,7 +98,7 @@ def cards(log: Sequence[RemoteCommit]) -> frozenset[str]:
 
     A blob id names bytes: whoever edits such a card, by whatever commit, leaves one of another id.
     """
-    return frozenset(said.card for commit in log if (said := pub.trailers(commit.message)) and said.card)
+    return frozenset(said.card for commit in log if (said := messages.trailers(commit.message)) and said.card)
 
 
 def holds(held: Held, target: Tree) -> bool:
@@ -149,8 +149,8 @@ def move(
     of_card = of_version(pub.CARD)
     text = spliced(readme, of_card)
     ours = pub.git_blob(text) if text == spliced(b"", of_card) else ""
-    said = pub.Trailers(to.said.identity, to.said.number, why.publisher, channel, why.actor, why.reason, ours)
-    message = pub.with_trailers(f"{channel} -> v{to.said.number}", why.body, said)
+    said = messages.Trailers(to.said.identity, to.said.number, why.publisher, channel, why.actor, why.reason, ours)
+    message = messages.with_trailers(f"{channel} -> v{to.said.number}", why.body, said)
     commit = hub.commit(repo, channel, head, operations(target, there, text, of_version), message)
     _compare(hub, repo, channel, commit, target)
     return commit
@@ -158,11 +158,11 @@ def move(
 
 def _former(
     hub: Hub, repo: str, channel: str, log: Sequence[RemoteCommit], there: Tree, *, known: bool
-) -> tuple[pub.Trailers | None, int]:
+) -> tuple[messages.Trailers | None, int]:
     """What the channel's head re-instates, None for a fresh channel; and the highest number that it ever held."""
     own = pub.OWN_FILES
     # A person may have edited the card since, so the newest commit need not be ours.
-    all_said = [found for c in log if (found := pub.trailers(c.message))]
+    all_said = [found for c in log if (found := messages.trailers(c.message))]
     said = all_said[0] if all_said else None
     highest = max((t.number for t in all_said if t.channel == channel), default=0)
     if _emptied(log) and not channels.drift(there, (), own):
@@ -186,9 +186,9 @@ def _former(
 
 def _emptied(log: Sequence[RemoteCommit]) -> bool:
     """Whether the last that we did to a channel was to empty it, since the version that it held was erased."""
-    ours = (c.message for c in log if pub.trailers(c.message) or pub.erasure(c.message))
+    ours = (c.message for c in log if messages.trailers(c.message) or messages.erasure(c.message))
     last = next(ours, None)
-    return last is not None and pub.trailers(last) is None
+    return last is not None and messages.trailers(last) is None
 
 
 def operations(target: Tree, there: Tree, card: bytes, of_version: Callable[[str], bytes]) -> list[Operation]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from adapterd.core import publication as pub
+from adapterd.core import messages
 from adapterd.ports import Hub, RemoteCommit
 
 
@@ -46,7 +46,7 @@ def told(commits: Sequence[RemoteCommit], channel: str) -> tuple[Move, ...]:
     moves: list[Move] = []
     holds: int | None = None
     for commit in reversed(commits):
-        said, off = pub.trailers(commit.message), pub.erasure(commit.message)
+        said, off = messages.trailers(commit.message), messages.erasure(commit.message)
         if said is not None and said.channel == channel:
             gone = off.gone if off is not None else ""
             back = bool(said.actor) and not gone and holds is not None and said.number < holds

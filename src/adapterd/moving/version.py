@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from adapterd.core import naming
+from adapterd.core import messages, naming
 from adapterd.core import publication as pub
 from adapterd.core.card import SCHEMA
 from adapterd.core.standing import Document, tombstones, yanked
@@ -38,7 +38,7 @@ def version_of(hub: Hub, repo: str, number: int, refs: Refs, standing: Document)
         raise _foreign(repo, number, f"holds no {pub.MANIFEST}")
     manifest = hub.read(repo, commit, pub.MANIFEST)
     identity = _identity(manifest, repo, number)
-    return Version(pub.Committed(commit, pub.Trailers(identity, number, "")), tree, manifest)
+    return Version(pub.Committed(commit, messages.Trailers(identity, number, "")), tree, manifest)
 
 
 def demand(repo: str, number: int, refs: Refs, standing: Document) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from adapterd.config import Config
 from adapterd.core import adapter as ad
-from adapterd.core import drift, index, naming
+from adapterd.core import drift, index, messages, naming
 from adapterd.core import publication as pub
 from adapterd.core.drift import Finding, Recorded, Shown
 from adapterd.core.version import LIVE
@@ -95,7 +95,7 @@ def _untagged(hub: Hub, name: str, refs: Refs) -> tuple[tuple[int, str], ...]:
         return ()
     tagged = set(refs.tags.values())
     log = hub.log(name, pub.BRANCH)
-    return tuple((t.number, c.id) for c in log if c.id not in tagged and (t := pub.trailers(c.message)))
+    return tuple((t.number, c.id) for c in log if c.id not in tagged and (t := messages.trailers(c.message)))
 
 
 def _manifests(hub: Hub, recorded: Recorded, shown: Shown) -> Sequence[Finding]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from adapterd.core import channels
+from adapterd.core import channels, messages
 from adapterd.core import publication as pub
-from adapterd.core.publication import Trailers
+from adapterd.core.messages import Trailers
 from adapterd.core.readme import BEGIN, END, split_front_matter
 from adapterd.moving import operations, spliced
 from adapterd.ports import AddBytes, CopyFrom, Delete, Hub, Operation, RemoteFile
@@ -20,7 +20,7 @@ def move_off(
     there: Tree,
     to: tuple[str, Tree],
     former: Trailers | None,
-    erasure: pub.Erasure,
+    erasure: messages.Erasure,
 ) -> str:
     """Let a branch hold what it held before, or nothing of ours; the commit.
 
@@ -48,10 +48,10 @@ def move_off(
             moves.append(AddBytes(pub.CARD, _bare(hub.read(repo, head, pub.CARD))))
     body = f"It holds v{former.number} now." if former else "It holds no version now."
     gone = erasure.gone
-    message = pub.with_erasure(f"{branch}: {gone} was erased", body, erasure)
+    message = messages.with_erasure(f"{branch}: {gone} was erased", body, erasure)
     if former is not None and branch != pub.BRANCH:
         said = Trailers(former.identity, former.number, "", branch, erasure.actor, erasure.reason)
-        message = pub.with_trailers(f"{branch} -> v{former.number}", f"{gone} was erased.", said, gone)
+        message = messages.with_trailers(f"{branch} -> v{former.number}", f"{gone} was erased.", said, gone)
     return hub.commit(repo, branch, head, moves, message)
 
 

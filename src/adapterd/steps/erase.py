@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from adapterd.core import erasing, naming
+from adapterd.core import erasing, messages, naming
 from adapterd.core import publication as pub
 from adapterd.core.erasing import Erased, Target
 from adapterd.core.reasons import reason
@@ -105,7 +105,7 @@ def _committed(hub: Hub, adapter: str, targets: Sequence[Target]) -> tuple[Targe
         return tuple(targets)
     head = hub.refs(adapter).branches.get(pub.BRANCH)
     log_ = hub.log(adapter, head) if head else ()
-    found = {said.identity: c.id for c in log_ if (said := pub.trailers(c.message))}
+    found = {said.identity: c.id for c in log_ if (said := messages.trailers(c.message))}
     return tuple(replace(t, commit=t.commit or found.get(t.identity, "")) for t in targets)
 
 
@@ -135,11 +135,11 @@ def _move_off(host: Host, repo: _Repo, record: RepoRecord, targets: Sequence[Tar
             held = manifests.get(there[pub.MANIFEST].blob) if pub.MANIFEST in there else None
             if branch == pub.STANDING_BRANCH or held is None:
                 continue
-            history = [told for c in repo.hub.log(repo.name, head) if (told := pub.trailers(c.message))]
+            history = [told for c in repo.hub.log(repo.name, head) if (told := messages.trailers(c.message))]
             if branch not in (pub.BRANCH, *host.config.channels) and all(s.channel != branch for s in history):
                 continue  # somebody's own branch: it uses the bytes, and is nobody's to move
             try:
-                erasure = pub.Erasure(held.name, said.actor, said.reason)
+                erasure = messages.Erasure(held.name, said.actor, said.reason)
                 moved[branch] = _off(repo, refs, branch, (history, erasure), out)
             except Conflict:
                 left = True
@@ -154,8 +154,8 @@ def _record_channels(host: Host, repo: _Repo, targets: Sequence[Target]) -> None
     numbers, branches = {target.number for target in targets}, repo.hub.refs(repo.name).branches
     for record in host.registry.channels(repo.name):
         if record.number in numbers and (head := branches.get(record.channel)):
-            messages = (c.message for c in repo.hub.log(repo.name, head))
-            holds, highest = pub.channel_history(messages, record.channel)
+            told = (c.message for c in repo.hub.log(repo.name, head))
+            holds, highest = messages.channel_history(told, record.channel)
             fresh = ChannelRecord(repo.name, record.channel, holds, head, max(record.highest, highest))
             host.registry.save_channel(fresh)
 
@@ -164,7 +164,7 @@ def _off(
     repo: _Repo,
     refs: Refs,
     branch: str,
-    what: tuple[Sequence[pub.Trailers], pub.Erasure],
+    what: tuple[Sequence[messages.Trailers], messages.Erasure],
     out: frozenset[int],
 ) -> str:
     """Move one branch off the version that it holds, by its history; the tag that it holds now."""
@@ -216,7 +216,9 @@ def _used(repo: _Repo, record: RepoRecord, wanted: Mapping[str, int]) -> dict[st
     names = [*sorted(refs.tags.items()), *sorted(refs.branches.items())]
     if head := refs.branches.get(pub.BRANCH):
         done, gone = set(refs.tags.values()), erasures(record.standing)
-        log_ = [(c.id, pub.trailers(c.message)) for c in repo.hub.log(repo.name, head, record.versions_head or None)]
+        log_ = [
+            (c.id, messages.trailers(c.message)) for c in repo.hub.log(repo.name, head, record.versions_head or None)
+        ]
         names += [(f"v{s.number}", commit) for commit, s in log_ if s and commit not in done and s.identity not in gone]
     for ref, commit in names:
         for file in repo.tree(commit).values():

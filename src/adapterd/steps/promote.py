@@ -7,7 +7,7 @@ crash between commit and record is found again by the commit's own trailers.
 from dataclasses import replace
 
 from adapterd import moving, ruling
-from adapterd.core import budget, rules
+from adapterd.core import budget, messages, rules
 from adapterd.core import publication as pub
 from adapterd.core.reasons import reason
 from adapterd.core.rules import Back
@@ -127,7 +127,7 @@ def _promote(host: Host, hub: Hub, record: ChannelRecord, version: AdapterVersio
     if host.config.channels[channel].metric and there.said is not None and there.said.number != record.number:
         # Somebody moved it since: the version was compared with another one than it holds.
         return ChannelRecord(repo, channel, there.said.number, there.head, highest)
-    to = pub.Committed(version.commit or "", pub.Trailers(version.identity, number, host.publisher))
+    to = pub.Committed(version.commit or "", messages.Trailers(version.identity, number, host.publisher))
     why = moving.Why(f"Promoted by rule `{host.config.channels[channel].rule}`.", host.publisher)
     return ChannelRecord(repo, channel, number, moving.move(hub, repo, there, to, why), max(highest, number))
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from adapterd.core import messages
 from adapterd.core import publication as pub
 from adapterd.core.retention import HubRules, Kept, Series, on_hub
 from adapterd.core.standing import erased_numbers, yanked
@@ -53,7 +54,7 @@ def hub_plans(host: Host, adapters: Sequence[str] = ()) -> list[HubPlan]:
 def _held(hub: Hub, adapter: str, refs: Refs) -> frozenset[int]:
     """The numbers of what any channel holds or ever held."""
     said = (
-        (branch, pub.trailers(commit.message))
+        (branch, messages.trailers(commit.message))
         for branch, head in refs.branches.items()
         if branch not in (pub.BRANCH, pub.STANDING_BRANCH)
         for commit in hub.log(adapter, head)

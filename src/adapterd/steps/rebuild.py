@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapterd.core import adapter as ad
-from adapterd.core import card, naming, standing
+from adapterd.core import card, messages, naming, standing
 from adapterd.core import publication as pub
 from adapterd.core.facts import losses, section
 from adapterd.core.trainerstate import is_loss
@@ -113,7 +113,7 @@ def _repo(host: Host, hub: Hub, record: RepoRecord, refs: Refs, terms: Terms, sa
             # A tag by hand, or somebody's own commit: no reason to leave the versions beside it out.
             say(f"{adapter}: tag v{number} is left alone, it is no version that adapterd published")
     log = hub.log(adapter, pub.BRANCH) if pub.BRANCH in refs.branches else ()
-    said = [t for commit in log if (t := pub.trailers(commit.message))]
+    said = [t for commit in log if (t := messages.trailers(commit.message))]
     _say_untagged(adapter, log, set(numbers.values()), erased, say)
     moved = [_channel(host, hub, adapter, name, head) for name, head in sorted(refs.branches.items()) if _moves(name)]
     shown = [
@@ -147,7 +147,7 @@ def _say_untagged(
 ) -> None:
     """Name the commits that no tag names: the spool's copy finishes them, or nobody."""
     for commit in log:
-        said = pub.trailers(commit.message)
+        said = messages.trailers(commit.message)
         if said is not None and commit.id not in tagged and said.identity not in erased:
             what = f"commit {commit.id[:12]} says v{said.number} and has no tag"
             say(f"{adapter}: {what}; it is finished if the spool still holds its snapshot")
@@ -160,7 +160,7 @@ def _moves(branch: str) -> bool:
 
 def _channel(host: Host, hub: Hub, adapter: str, channel: str, head: str) -> int:
     """A branch's history is its channel's history: what it holds, and the highest that it ever held."""
-    holds, highest = pub.channel_history((c.message for c in hub.log(adapter, head)), channel)
+    holds, highest = messages.channel_history((c.message for c in hub.log(adapter, head)), channel)
     if highest:
         host.registry.save_channel(ChannelRecord(adapter, channel, holds, head, highest))
     return highest

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapterd.core import naming
+from adapterd.core import messages, naming
 from adapterd.core import publication as pub
 from adapterd.core.card import payload_paths
 from adapterd.core.reasons import reason
@@ -77,7 +77,7 @@ def view(host: Host, hub: Hub, record: RepoRecord, refs: Refs, version: AdapterV
     if head == record.versions_head:
         return View(_seen(host, record, head, tags, ()), record, record.paths)
     log = hub.log(repo, head, record.versions_head or None)
-    committed = [pub.Committed(c.id, said) for c in log if (said := pub.trailers(c.message))]
+    committed = [pub.Committed(c.id, said) for c in log if (said := messages.trailers(c.message))]
     tree = hub.tree(repo, head)
     gone = erasures(record.standing)
     empty = not tags and all(c.said.identity in gone for c in committed)
