@@ -17,12 +17,12 @@ from types import FrameType
 from typing import Any
 
 from adapterd import log as logs
-from adapterd import operate, rebinding, tidy
-from adapterd.audit import AuditLog, Entry
+from adapterd.answering import Answers
+from adapterd.audit import AuditLog
 from adapterd.bases import BaseMissingError, configured, recorded
 from adapterd.compose import Once, SetupError, hub_of, make_folder, opened, pace_of, worker_of
 from adapterd.config import Config, ConfigError, find_token, load, places
-from adapterd.control import ControlServer, Request
+from adapterd.control import ControlServer
 from adapterd.core import verdict as judge
 from adapterd.core.errors import AdapterdError
 from adapterd.core.examples import BadExamplesError
@@ -56,7 +56,6 @@ class Daemon:
         self._host = host
         self._places = places(host.config, os.environ, Path.home())
         self._notify = notifier
-        self._audit = AuditLog(self._places.audit)
         self.stopping = threading.Event()
         self.reloading = threading.Event()
         self.health = Health(
@@ -91,6 +90,17 @@ class Daemon:
             Lane(name, turn, self._wakes[name], self.health, rests.get(name, lambda: 0.0))
             for name, turn in turns.items()
         ]
+        self._answers = Answers(
+            self.host,
+            self.health,
+            AuditLog(self._places.audit),
+            self.intake,
+            self._exports,
+            self._again,
+            self._reread,
+            self._renew,
+            self.wake,
+        )
         self._servers: list[Any] = []
         self._control: ControlServer | None = None
         self._swapping = threading.Lock()
@@ -184,7 +194,7 @@ class Daemon:
         """Have a control socket; where none can be made the line goes on, and it is tried again."""
         if self._control is not None:
             return
-        control = ControlServer(self._places.socket, self._handlers())
+        control = ControlServer(self._places.socket, self._answers.handlers())
         try:
             make_folder(self._places.socket.parent)
             control.start()
@@ -214,94 +224,6 @@ class Daemon:
         else:
             self._servers.append(page)
             log.info("status_page_on", url=page.url)
-
-    def _handlers(self) -> dict[str, Callable[[Request], Mapping[str, Any]]]:
-        def audited(do: Callable[[Request], Mapping[str, Any]]) -> Callable[[Request], Mapping[str, Any]]:
-            def handler(request: Request) -> Mapping[str, Any]:
-                self._audit.demand()  # what cannot be written down is not done
-                outcome = "failed"
-                try:
-                    answer = do(request)
-                    outcome = "done"
-                finally:
-                    said = (request.do, request.arguments, logs.redact(request.reason), outcome)
-                    self._audit.append(Entry(time.time(), request.uid, request.user, *said))
-                self.wake()
-                return answer
-
-            return handler
-
-        def retry(request: Request) -> Mapping[str, Any]:
-            self._reread()
-            self._ask_for_token_again()
-            reference = str(request.arguments.get("reference", ""))
-            return {"retried": operate.retry(self._host, reference, request.user, request.reason)}
-
-        def waive(request: Request) -> Mapping[str, Any]:
-            self._reread()
-            code, reference = (str(request.arguments.get(name, "")) for name in ("code", "reference"))
-            return {"waived": operate.waive(self._host, code, reference, request.user, request.reason)}
-
-        def adopt(request: Request) -> Mapping[str, Any]:
-            self._ask_for_token_again()
-            adapter = str(request.arguments.get("adapter", ""))
-            return {"commit": operate.adopt(self._host, adapter, request.user, request.reason)}
-
-        def rebind(request: Request) -> Mapping[str, Any]:
-            self._reread()
-            adapter, root = (str(request.arguments.get(name, "")) for name in ("adapter", "root"))
-            was, count = rebinding.rebind(self._host, adapter, root)
-            return {"was": was, "directories": count}
-
-        def sync(request: Request) -> Mapping[str, Any]:
-            directories = [str(d) for d in request.arguments.get("directories", [])]
-            self.intake.want(directories)
-            # The scan after this one is sure to begin after the question.
-            return {"wanted": directories, "scan": self.health.scans_begun + 1}
-
-        def status(request: Request) -> Mapping[str, Any]:  # noqa: ARG001 - every handler takes the request
-            return {"health": dict(self.health.document()), "scans_done": self.health.scans_done}
-
-        def revalidate(request: Request) -> Mapping[str, Any]:
-            self._reread()
-            versions = operate.to_validate_again(self._host, str(request.arguments.get("reference", "")))
-            self._again.ask_for(versions)
-            return {"asked": [version.label for version in versions]}
-
-        changing = {
-            "revalidate": revalidate,
-            "retry": retry,
-            "waive": waive,
-            "adopt": adopt,
-            "rebind": rebind,
-            "sync": sync,
-            **self._tidying(),
-        }
-        return {"status": status, "look": self._look} | {name: audited(do) for name, do in changing.items()}
-
-    def _look(self, request: Request) -> Mapping[str, Any]:
-        """See what somebody moved on the Hub; it changes nothing there."""
-        adapter = str(request.arguments.get("adapter", ""))
-        known = any(record.name == adapter for record in self._host.registry.adapters())
-        if known:
-            self._exports.look(adapter)
-            self._wakes["exports"].set()
-        return {"looks": known}
-
-    def _tidying(self) -> dict[str, Callable[[Request], Mapping[str, Any]]]:
-        def erase(request: Request) -> Mapping[str, Any]:
-            self._ask_for_token_again()
-            references = [str(reference) for reference in request.arguments.get("references", [])]
-            return tidy.erase(self._host, references, request.user, request.reason)
-
-        def prune(request: Request) -> Mapping[str, Any]:
-            self._reread()
-            if not request.arguments.get("hub"):
-                return tidy.prune_here(self._host)
-            self._ask_for_token_again()
-            return tidy.prune_hub(self._host, request.user, request.reason)
-
-        return {"erase": erase, "prune": prune}
 
     def reload(self) -> None:
         """SIGHUP: read the configuration again; a wrong one is said and the old one stays."""
@@ -342,7 +264,7 @@ class Daemon:
         logs.configure(config.log.level, config.log.format)
         self._set_calendar()
 
-    def _ask_for_token_again(self) -> None:
+    def _renew(self) -> None:
         """A person who sets something going may have given another token meanwhile."""
         with self._swapping:
             config, pace = self._host.config, self._host.pace
