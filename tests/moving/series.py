@@ -32,14 +32,21 @@ class Series:
         for _ in range(count):
             self.publish()
 
-    def publish(self, *, tag: bool = True, said: int | None = None, extra: tuple[str, ...] = ()) -> int:
+    def publish(
+        self,
+        *,
+        tag: bool = True,
+        said: int | None = None,
+        extra: tuple[str, ...] = (),
+        front: str = "license: apache-2.0\n",
+    ) -> int:
         """Commit and tag the next version; its manifest says another number where `said` is given."""
         number = len(self.commits) + 1
         payload = {**contents(f"{self.adapter} {number}"), **dict.fromkeys(extra, b"{}")}
         if self._bare:
             payload = {path: data for path, data in payload.items() if path.startswith("adapter_")}
         facts = facts_of(self.adapter, number, payload)
-        text = f"---\nlicense: apache-2.0\n---\n{BEGIN}\n# {self.adapter} v{number}\n{END}\n"
+        text = f"---\n{front}---\n{BEGIN}\n# {self.adapter} v{number}\n{END}\n"
         files = {**payload, pub.CARD: text.encode(), pub.MANIFEST: card.manifest(facts, said or number)}
         if self._bare:
             files[pub.PICTURE] = f"<svg><title>v{number}</title></svg>".encode()

@@ -107,7 +107,10 @@ def not_recalled(
     if commits:
         lines.append("copies that were pulled or downloaded, and what was built from them")
         lines.append("caches between the Hub and its readers, until they forget by themselves")
-    lines.append(f"{adapter}'s standing document names identity, who erased it, and the reason that was given")
+    lines.append(
+        f"{adapter}'s standing document, and the commits by which its branches moved off, name identity or number, who"
+        " erased it, and the reason that was given"
+    )
     if index_repo:
         lines.append(f"the history of the index repo {index_repo}")
     kept = f"{backups} copies of the registry on this host, and " if backups else ""

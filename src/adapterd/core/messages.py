@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from adapterd.core.adapter import IDENTITY_ALGORITHM
 from adapterd.core.naming import tag_number
 
-_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _CARD, _ERASED = (
+_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _CARD, _CARD_FROM, _ERASED = (
     "Adapter-Identity",
     "Adapter-Version",
     "Adapter-Publisher",
@@ -14,6 +14,7 @@ _IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _CARD, _ERASED = (
     "Adapter-Actor",
     "Adapter-Reason",
     "Adapter-Card",
+    "Adapter-Card-From",
     "Adapter-Erased",
 )
 
@@ -26,7 +27,8 @@ class Trailers:
         publisher: of a version, who made it; of a channel's commit by hand, empty.
         channel: that the commit moves; empty for a version.
         actor: who moved a channel by hand, and `reason` why; empty where a rule did.
-        card: git blob id of the channel's card, where no word in it is a person's; else empty.
+        card: git blob id of the card that a move left, where each word in it is the version's; else empty.
+        card_from: git blob id of the card that lay there before; empty for none.
     """
 
     identity: str
@@ -36,6 +38,7 @@ class Trailers:
     actor: str = ""
     reason: str = ""
     card: str = ""
+    card_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def trailers(message: str) -> Trailers | None:
     identity = found.get(_IDENTITY, "").removeprefix(f"{IDENTITY_ALGORITHM}:")
     if number is None or not identity:
         return None
-    said = (found.get(key, "") for key in (_PUBLISHER, _CHANNEL, _ACTOR, _REASON, _CARD))
+    said = (found.get(key, "") for key in (_PUBLISHER, _CHANNEL, _ACTOR, _REASON, _CARD, _CARD_FROM))
     return Trailers(identity, number, *said)
 
 
@@ -67,7 +70,7 @@ def _last_lines(message: str) -> dict[str, str]:
     last = message.replace("\r\n", "\n").strip().rpartition("\n\n")[2]
     for line in last.split("\n"):
         key, colon, value = line.partition(": ")
-        if colon and key in (_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _CARD, _ERASED):
+        if colon and key in (_IDENTITY, _VERSION, _PUBLISHER, _CHANNEL, _ACTOR, _REASON, _CARD, _CARD_FROM, _ERASED):
             found[key] = " ".join(value.split())
     return found
 
@@ -84,6 +87,7 @@ def with_trailers(title: str, body: str, of: Trailers, erased: str = "") -> str:
         (_ACTOR, of.actor),
         (_REASON, of.reason),
         (_CARD, of.card),
+        (_CARD_FROM, of.card_from),
         (_ERASED, erased),
     )
     lines += [f"{key}: {' '.join(value.split())}" for key, value in told if value]

@@ -83,10 +83,10 @@ def rollback(hub: Hub, repo: str, channel: str, number: int | None, said: Said) 
         known = document.read(hub, repo, refs)
         head = demand_channel(repo, channel, refs)
         present: int | None = None
-        to, cards = number, frozenset[str]()
+        to, card = number, ""
         if to is None:
             log = hub.log(repo, head)
-            moves, cards = history.told(log, channel), channels.cards(log)
+            moves, card = history.told(log, channel), channels.own_card(log)
             present = moves[0].number if moves else None
             if moves and moves[0].rollback and channel in held(known[0]) and not first:
                 return Moved(repo, channel, present or 0, head, None, held=True, done=True)
@@ -96,7 +96,7 @@ def rollback(hub: Hub, repo: str, channel: str, number: int | None, said: Said) 
                 raise _OvertakenError(repo, channel, present, first[0])
             to = first[0][1]
         version = version_of(hub, repo, to, refs, known[0])
-        there = replace(channels.glance(hub, repo, channel, refs, version.tree), cards=cards)
+        there = replace(channels.glance(hub, repo, channel, refs, version.tree), card=card)
         if channel not in held(known[0]):
             message, start = _told("Hold", channel, said), (there.head, tuple(there.tree))
             document.change(hub, repo, lambda d: with_hold(d, channel, said), message, known, refs, start)

@@ -31,7 +31,7 @@ class Held:
         tree: the files at the head.
         said: whose tree that is; None where the channel is fresh or was emptied.
         highest: the highest number that it ever held; 0 for none.
-        cards: blob ids of cards of its own in which no word is a person's, as far as its history was read.
+        card: blob id of its card, where its history was read and tells that no word in it is a person's; else empty.
     """
 
     channel: str
@@ -39,7 +39,7 @@ class Held:
     tree: Tree
     said: messages.Trailers | None
     highest: int
-    cards: frozenset[str] = frozenset()
+    card: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def read(hub: Hub, repo: str, channel: str, refs: Refs, *, known: bool = False) 
     there = hub.tree(repo, head)
     log = hub.log(repo, head)
     said, highest = _former(hub, repo, channel, log, there, known=known)
-    return Held(channel, head, there, said, highest, cards(log))
+    return Held(channel, head, there, said, highest, own_card(log))
 
 
 def glance(hub: Hub, repo: str, channel: str, refs: Refs, target: Tree) -> Held:
@@ -93,12 +93,18 @@ def glance(hub: Hub, repo: str, channel: str, refs: Refs, target: Tree) -> Held:
     return Held(channel, head, there, None, 0)
 
 
-def cards(log: Sequence[RemoteCommit]) -> frozenset[str]:
-    """Blob ids of cards in which no word is a person's, as a channel's commits tell them.
+def own_card(log: Sequence[RemoteCommit]) -> str:
+    """Blob id of the last card that a move left and in which no word is a person's, by a channel's commits; or empty.
 
-    A blob id names bytes: whoever edits such a card, by whatever commit, leaves one of another id.
+    A move says which card it left where each word in it was the version's, and which one lay there before. Such a word
+    may have been a person's first, who wrote the same: so the one before must have been a card without any, or none.
+    A blob id names bytes: whoever edits a card, by whatever commit, leaves one of another id.
     """
-    return frozenset(said.card for commit in log if (said := messages.trailers(commit.message)) and said.card)
+    card = ""
+    for commit in reversed(log):
+        if said := messages.trailers(commit.message):
+            card = said.card if said.card_from in ("", card) else ""
+    return card
 
 
 def holds(held: Held, target: Tree) -> bool:
@@ -145,11 +151,11 @@ def move(
         return known[path] if path in known else hub.read(repo, to.commit, path)
 
     card = there.get(pub.CARD)
-    readme = b"" if card is None or card.blob in held.cards else hub.read(repo, head, pub.CARD)
+    readme = b"" if card is None or card.blob == held.card else hub.read(repo, head, pub.CARD)
     of_card = of_version(pub.CARD)
     text = spliced(readme, of_card)
-    ours = pub.git_blob(text) if text == spliced(b"", of_card) else ""
-    said = messages.Trailers(to.said.identity, to.said.number, why.publisher, channel, why.actor, why.reason, ours)
+    own = (pub.git_blob(text), card.blob if card else "") if text == spliced(b"", of_card) else ("", "")
+    said = messages.Trailers(to.said.identity, to.said.number, why.publisher, channel, why.actor, why.reason, *own)
     message = messages.with_trailers(f"{channel} -> v{to.said.number}", why.body, said)
     commit = hub.commit(repo, channel, head, operations(target, there, text, of_version), message)
     _compare(hub, repo, channel, commit, target)
