@@ -3,7 +3,7 @@
 Nothing is done here, so that verbs which read can tell it too; `steps.promote` moves what is wanted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from adapterd.config import Channel, Config
@@ -12,6 +12,9 @@ from adapterd.core.channels import Rule
 from adapterd.core.rules import FAILED, LOOKED_AT, Back, Known, Present, Terms
 from adapterd.core.version import AdapterVersion, Reason, Stage
 from adapterd.ports import ChannelRecord, RegistryReader, RepoRecord
+
+UNFINISHED = "unfinished"
+"""Reason of an observation: the last checkpoint of a run that ended without a final save."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +29,21 @@ class Wanting:
 def wanting(registry: RegistryReader, config: Config, now: float, of: str | None = None) -> Iterator[Wanting]:
     """Every channel of one adapter or all for which there is a newer version, whatever its standing."""
     known = {(c.adapter, c.channel): c for c in registry.channels()}
-    candidates = _candidates(registry)
-    finals = registry.newest_finals()
-    for adapter in sorted(finals.keys() | candidates.keys()) if of is None else [of]:
+    rows: frozenset[int] | None = None
+    # Versions are read only where one is newer than what a channel ever held: at rest none, however many there are.
+    newest = _newest(registry, config)
+    for adapter in sorted(set[str]().union(*newest.values())) if of is None else [of]:
         repo: RepoRecord | None = None
         for name, channel in config.channels.items():
             record, rule = known.get((adapter, name), ChannelRecord(adapter, name)), Rule(channel.rule)
-            # The registry is asked only where there is something newer: at rest nothing is read, whatever it holds.
-            newer: Sequence[AdapterVersion] = candidates.get(adapter, ())
-            if rule is Rule.FINALS and finals.get(adapter, 0) > record.highest:
-                newer = registry.versions(adapter, Stage.PUBLISHED, above=record.highest, final=True)
-            elif rule is not Rule.CANDIDATES:
+            if newest.get(rule, {}).get(adapter, 0) <= record.highest:
                 continue
+            final = True if rule is Rule.FINALS else None
+            newer = registry.versions(adapter, Stage.PUBLISHED, above=record.highest, final=final)
+            if rule is Rule.CANDIDATES and rows is None:
+                rows = frozenset(o.version for o in registry.observations(reason=UNFINISHED) if o.version)
             repo = repo or registry.repo(adapter) or RepoRecord(adapter)
-            suited = channels.suited(rule, newer, record.highest, repo.standing, {v.id for v in newer})[:LOOKED_AT]
+            suited = channels.suited(rule, newer, record.highest, repo.standing, rows or ())[:LOOKED_AT]
             if not suited:
                 continue
             terms = terms_of(channel)
@@ -48,12 +52,12 @@ def wanting(registry: RegistryReader, config: Config, now: float, of: str | None
             yield Wanting(record, found.version, found.back)
 
 
-def _candidates(registry: RegistryReader) -> Mapping[str, Sequence[AdapterVersion]]:
-    """The last checkpoints of runs that ended without a final save, by adapter."""
-    found: dict[str, list[AdapterVersion]] = {}
-    for row in sorted({o.version for o in registry.observations(reason="unfinished") if o.version}):
-        if (version := registry.version(row)) is not None:
-            found.setdefault(version.adapter, []).append(version)
+def _newest(registry: RegistryReader, config: Config) -> Mapping[Rule, Mapping[str, int]]:
+    """For each rule that a channel has, the highest number that it could take, by adapter."""
+    used = {Rule(channel.rule) for channel in config.channels.values()}
+    found = {Rule.FINALS: registry.newest_finals()} if Rule.FINALS in used else {}
+    if Rule.CANDIDATES in used:
+        found[Rule.CANDIDATES] = registry.newest_observed(UNFINISHED)
     return found
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -160,3 +161,27 @@ def test_a_snapshot_without_its_row_is_taken_up_at_the_next_start(world: World, 
     drive(world)
     (version,) = world.registry.versions(adapter)
     assert audit([world], adapter, [version]) == [1]
+
+
+def test_the_index_follows_a_later_report(world: World, adapter: str) -> None:
+    """What engines make of a version that was validated again is told anew, beside what is remembered of it."""
+    version = stage(world, adapter, 1)
+    drive(world)
+    parts = export.Parts()
+    (before,) = parts(world.registry, world.publisher)
+    assert before.value()["versions"]["v1"]["engines"]["peft"]["takes"] == "yes"
+    row = world.registry.validations(version.id)[-1]
+    engines = {"peft": {"takes": "no", "effect": "none", "versions": "", "flags": [], "reasons": []}}
+    world.registry.report(replace(row, report={**row.report, "engines": engines}, at=world.clock()))
+    (after,) = parts(world.registry, world.publisher)
+    assert after.value()["versions"]["v1"]["engines"]["peft"]["takes"] == "no"
+    assert [after] == export.entries(world.registry, world.publisher)
+
+
+def test_a_part_is_made_again_from_what_is_remembered(world: World, adapter: str) -> None:
+    """A second version: the part is to the byte what it is when everything is read afresh."""
+    parts = export.Parts()
+    for seed in (1, 2):
+        stage(world, adapter, seed)
+        drive(world)
+        assert parts(world.registry, world.publisher) == export.entries(world.registry, world.publisher)

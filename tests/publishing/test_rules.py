@@ -169,3 +169,16 @@ def test_without_terms_channels_are_as_they_were(world: World, adapter: str) -> 
     publish(world, adapter, 2, 5.0)
     assert holds(world, adapter) == {"main": 2}
     assert json.loads(world.client.read(adapter, "main", pub.MANIFEST))["number"] == 2
+
+
+def test_the_last_checkpoint_of_a_run_without_a_final_save(ruled: Callable[[str], World], adapter: str) -> None:
+    """A channel of candidates takes it once its run is known to have ended, and no other checkpoint."""
+    world = ruled("{main: {rule: candidates}}")
+    last = [stage(world, adapter, seed, step=10) for seed in (1, 2)][-1]
+    drive(world)
+    assert list(ruling.wanting(world.registry, world.host.config, world.clock())) == []
+    (seen,) = [o for o in world.registry.observations() if o.version == last.id]
+    world.registry.observe([replace(seen, state="unfinished", reason="unfinished")])
+    drive(world)
+    assert holds(world, adapter) == {"main": 2}
+    assert list(ruling.wanting(world.registry, world.host.config, world.clock(), adapter)) == []

@@ -161,6 +161,17 @@ def test_versions_that_came_later(registry: Registry, trainer: "Trainer") -> Non
     assert registry.newest_finals() == {"acme/support": 3}
 
 
+def test_versions_by_what_was_seen_of_them_last(registry: Registry, trainer: "Trainer") -> None:
+    """The newest published one that an observation gives a reason for; what is not published has no number to tell."""
+    assert registry.newest_observed("unfinished") == {}
+    published = [trainer.published(registry) for _ in range(3)]
+    for version in (*published[:2], trainer.staged(registry, adapter="acme/other")):
+        seen = trainer.observation(f"of-{version.id}", state="unfinished", reason="unfinished", version=version.id)
+        registry.observe([seen])
+    assert registry.newest_observed("unfinished") == {"acme/support": 2}
+    assert registry.newest_observed("source_gone") == {}
+
+
 def test_counts(registry: Registry, trainer: "Trainer") -> None:
     """Every version is counted once, a stalled one as such; every observation by its state."""
     assert registry.counts() == {str(stage): 0 for stage in Stage} | {"stalled": 0}

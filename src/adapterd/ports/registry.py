@@ -49,6 +49,10 @@ class RegistryReader(Protocol):
         """Every adapter, by name."""
         ...
 
+    def newest_observed(self, reason: str) -> Mapping[str, int]:
+        """The highest number of a published version that was last seen with this reason, by adapter."""
+        ...
+
     def sightings(self, version_id: int) -> Sequence[Sighting]:
         """Where a version was seen, oldest first."""
         ...

@@ -127,6 +127,14 @@ class SqlReader:
             query = select(*rows.ADAPTER).order_by(adapters.c.name)
             return rows.every(conn, query, lambda row: AdapterRecord(**row))
 
+    def newest_observed(self, reason: str) -> Mapping[str, int]:
+        """The highest number of a published version that was last seen with this reason, by adapter."""
+        own = versions.c
+        query = select(own.adapter, func.max(own.number)).join(observations, observations.c.version == own.id)
+        query = query.where(own.stage == Stage.PUBLISHED, observations.c.reason == reason).group_by(own.adapter)
+        with self._read() as conn:
+            return {str(name): int(number) for name, number in conn.execute(query)}
+
     def sightings(self, version_id: int) -> Sequence[Sighting]:
         """Where a version was seen, oldest first."""
         with self._read() as conn:

@@ -258,6 +258,8 @@ validations = Table(
     Column("at", Double, nullable=False),
 )
 Index("ix_validations_version_id_id", validations.c.version_id, validations.c.id)
+# What a shared piece is looked for by, before it goes.
+Index("ix_validations_common", validations.c.common, sqlite_where=validations.c.common.is_not(None))
 
 # What publish is about to do, written in the transaction that reserves the number.
 intents = Table(

@@ -8,6 +8,7 @@ from typing import Any
 
 from adapterd.core import index
 from adapterd.core.index import Part
+from adapterd.core.rules import PASSED
 from adapterd.core.version import AdapterVersion, Stage
 from adapterd.moving import RepoStalledError, listing
 from adapterd.ports import AdapterRecord, Hub, NotFound, RegistryReader
@@ -44,16 +45,16 @@ def _part(registry: RegistryReader, publisher: str, adapter: AdapterRecord, form
     repo = registry.repo(adapter.name)
     standing = repo.standing if repo else {}
     before = former.value()["versions"] if former is not None else {}
-    waived = registry.noted(WAIVED, adapter.name)
+    waived, again = registry.noted(WAIVED, adapter.name), registry.noted(PASSED, adapter.name)
     told = {}
     for version in versions:
-        said = _told(registry, version, before.get(version.tag))
+        said = _told(registry, version, None if version.id in again else before.get(version.tag))
         told[version.id] = replace(said, waived=codes_of(registry, version)) if version.id in waived else said
     return index.packed(index.adapter_entry(adapter.name, publisher, adapter.base, versions, channels, standing, told))
 
 
 def _told(registry: RegistryReader, version: AdapterVersion, before: Mapping[str, Any] | None) -> index.Told:
-    """What is known of a published version. Its report was written with it, and is asked for once."""
+    """What is known of a published version, asked for once: its report was written with it."""
     if before is not None and (before["commit"], before["identity"]) == (version.commit, version.identity):
         return index.Told((), before.get("engines"), before.get("published"))
     at = [e.at for e in registry.events(version.id) if e.kind == Stage.PUBLISHED]

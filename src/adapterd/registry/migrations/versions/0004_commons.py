@@ -54,6 +54,7 @@ def upgrade() -> None:
     _move(op.get_bind())
     op.drop_table("validations_before")
     op.create_index("ix_validations_version_id_id", "validations", ["version_id", "id"])
+    op.create_index("ix_validations_common", "validations", ["common"], sqlite_where=sa.text("common IS NOT NULL"))
 
 
 def _move(conn: sa.Connection) -> None:
@@ -61,6 +62,7 @@ def _move(conn: sa.Connection) -> None:
     before = conn.execute(sa.text("SELECT id, version_id, tree, policy, verdict, report, at FROM validations_before"))
     for row in before.mappings():
         report = json.loads(row["report"])
+        report = report if isinstance(report, dict) else {}  # no adapterd ever wrote one
         alike = json.dumps({key: report.pop(key) for key in _ALIKE if key in report}, sort_keys=True)
         digest = sha256(alike.encode()).hexdigest()
         if alike != "{}" and digest not in known:
