@@ -216,7 +216,8 @@ def read_small(folder: Path, name: str, limit: int) -> bytes:
 def up_to(file: BinaryIO, limit: int) -> bytes:
     """The bytes of a file, and of a larger one the first `limit`.
 
-    In pieces, since `read` takes room for its whole limit first: at 32 MiB, glibc then keeps what is freed for good.
+    In pieces, since `read` takes room for its whole limit first; once 32 MiB were freed, glibc gives memory back to the
+    system later (mallopt(3), M_MMAP_THRESHOLD).
     """
     data = bytearray()
     while piece := file.read(min(limit - len(data), PIECE)):
