@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapterd.core import adapter as ad
 from adapterd.core import card
 from adapterd.core.messages import trailers
-from adapterd.core.readme import BEGIN, END, license_of, splice
+from adapterd.core.readme import BEGIN, END, around, license_of, splice
 from adapterd.core.version import AdapterVersion, Stage
 
 VERSION = AdapterVersion(
@@ -299,3 +299,17 @@ def test_splice_keeps_every_line_of_a_body(body: str) -> None:
 def test_license_of_a_base(readme: str, found: str) -> None:
     """The licence is taken from front matter alone, and only where it is a plain word."""
     assert license_of(readme) == found
+
+
+@pytest.mark.parametrize(
+    ("above", "block", "below"),
+    [
+        ("ours\n", f"{BEGIN}\nmanaged\n{END}", "\nyours\n"),
+        (f"a stray {END} of a person\n", f"{BEGIN}{END}", ""),
+        ("no block", "", ""),
+        (f"{BEGIN} that never ends", "", ""),
+    ],
+)
+def test_the_managed_block_and_what_stands_around_it(above: str, block: str, below: str) -> None:
+    """It begins at its first mark and ends at the next mark of an end; a mark alone is a person's text."""
+    assert around(above + block + below) == (above, block, below)

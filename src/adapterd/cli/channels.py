@@ -65,7 +65,7 @@ def release(
 
 def yank(
     version: VersionName,
-    why: Annotated[str, typer.Option("--reason", help="Why; whoever may read the repo can read it.")],
+    why: PublicWhyOption,
     endpoint: EndpointOption = None,
     config: ConfigOption = None,
 ) -> None:

@@ -26,15 +26,24 @@ def splice_raw(readme: bytes, managed: str, lines: Mapping[str, str]) -> bytes:
     head, body = split_front_matter(readme.decode("utf-8", "replace"))
     first = next((i for i, (key, _) in enumerate(head) if key), len(head))
     above, below = head[:first], [(key, chunk) for key, chunk in head[first:] if key not in lines]
-    begin = body.find(BEGIN)
-    end = body.find(END, begin) if begin >= 0 else -1
-    if end >= 0:
-        body = body[:begin] + managed + body[end + len(END) :]
+    above_block, block, below_block = around(body)
+    if block:
+        body = above_block + managed + below_block
     else:
         rest = body.strip("\n")
         body = f"{managed}\n\n{rest}" if rest else managed
     front = "\n".join(["---", *(c for _, c in above), *lines.values(), *(c for _, c in below), "---"])
     return (front + "\n\n" + body.strip("\n") + "\n").encode()
+
+
+def around(body: str) -> tuple[str, str, str]:
+    """What stands above the managed block, the block with its marks, and what is below; all is above without one."""
+    begin = body.find(BEGIN)
+    end = body.find(END, begin) if begin >= 0 else -1
+    if end < 0:
+        return body, "", ""
+    end += len(END)
+    return body[:begin], body[begin:end], body[end:]
 
 
 def split_front_matter(text: str) -> tuple[list[tuple[str, str]], str]:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from adapterd.core import channels, messages
 from adapterd.core import publication as pub
-from adapterd.core.readme import BEGIN, END, splice_raw, split_front_matter
+from adapterd.core.readme import around, splice_raw, split_front_matter
 from adapterd.core.reasons import reason
 from adapterd.moving.errors import RepoStalledError
 from adapterd.ports import AddRegular, AddStored, Delete, Hub, NotFound, Operation, Refs, RemoteCommit, RemoteFile
@@ -218,9 +218,7 @@ def operations(target: Tree, there: Tree, card: bytes, of_version: Callable[[str
 def spliced(readme: bytes, of_version: bytes) -> bytes:
     """A channel's card that shows a version: the version's card, and what a person wrote in the channel's `readme`."""
     front, body = split_front_matter(of_version.decode("utf-8", "replace"))
-    begin, end = body.find(BEGIN), body.find(END)
-    managed = body[begin : end + len(END)] if 0 <= begin < end else body.strip()
-    return splice_raw(readme, managed, dict(front))
+    return splice_raw(readme, around(body)[1] or body.strip(), dict(front))
 
 
 def _compare(hub: Hub, repo: str, channel: str, commit: str, target: Tree) -> None:

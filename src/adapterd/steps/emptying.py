@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from adapterd.core import channels, messages
 from adapterd.core import publication as pub
 from adapterd.core.messages import Trailers
-from adapterd.core.readme import BEGIN, END, split_front_matter
+from adapterd.core.readme import around, split_front_matter
 from adapterd.moving import operations, spliced
 from adapterd.ports import AddBytes, CopyFrom, Delete, Hub, Operation, RemoteFile
 
@@ -62,7 +62,5 @@ def _ours(path: str) -> bool:
 def _bare(readme: bytes) -> bytes:
     """A channel's card without the managed block and the front matter that came with it: what a person wrote stays."""
     _, body = split_front_matter(readme.decode("utf-8", "replace"))
-    begin, end = body.find(BEGIN), body.find(END)
-    if 0 <= begin < end:
-        body = body[:begin] + body[end + len(END) :]
-    return f"{body.strip()}\n".encode() if body.strip() else b"\n"
+    above, _, below = around(body)
+    return f"{(above + below).strip()}\n".encode()
