@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from adapterd.core.errors import AdapterdError
+from adapterd.durable import sync
 
 SCHEMA = 1
 
@@ -106,11 +107,7 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
         file = os.open(path, flags)
     except FileNotFoundError:
         file = os.open(path, flags | os.O_CREAT, 0o600)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(path.parent)
     try:
         yield file
     finally:

@@ -22,6 +22,7 @@ from adapterd.core import adapter as ad
 from adapterd.core import leaks, quota
 from adapterd.core.adapter import Entry
 from adapterd.core.retention import Lying
+from adapterd.durable import sync
 from adapterd.ports import Transient
 from adapterd.roots import GONE, SettleError, entries_of, header_of, open_regular, read_small
 
@@ -223,7 +224,7 @@ class Spool:
             convert(payload)
             (payload / ad.PICKLE).unlink(missing_ok=True)
             (payload / ad.WEIGHTS).chmod(0o600)
-            _sync(payload / ad.WEIGHTS, os.O_RDONLY)
+            sync(payload / ad.WEIGHTS)
         try:
             header_of(payload, ad.WEIGHTS)
         except ad.BadWeightsError as error:
@@ -266,11 +267,11 @@ class Spool:
             if beside is not None:
                 write_file(aside / SIDECAR, json.dumps(beside(snapshot), sort_keys=True).encode())
             for folder in (*(path for path in payload.iterdir() if path.is_dir()), payload, aside):
-                _sync_folder(folder)
+                sync(folder)
             _folders(self.path, final.parent)
             self._put(aside, final, adapter, tree)
             for folder in (final.parent, final.parent.parent, self.path):
-                _sync_folder(folder)
+                sync(folder)
         return snapshot
 
     def _hide(self, payload: Path, files: dict[str, tuple[str, int]]) -> tuple[Mapping[str, Any], ...]:
@@ -484,7 +485,7 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 def clear_asides(path: Path) -> None:
@@ -492,15 +493,3 @@ def clear_asides(path: Path) -> None:
     for aside in path.parent.glob(f".{path.name}.{'[0-9a-f]' * 8}"):
         with suppress(OSError):
             aside.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
-
-
-def _sync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

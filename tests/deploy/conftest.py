@@ -195,6 +195,12 @@ def fresh(hub: HubClient) -> Repo:
     return Repo(hub, adapter)
 
 
+def name_of(repo: Repo, number: int) -> str:
+    """The serving name of a version."""
+    name: str = repo.manifests[number]["serving_name"]
+    return name
+
+
 @pytest.fixture
 def repo(hub: HubClient) -> Repo:
     """A repo of this test's own, without a version."""
@@ -245,3 +251,10 @@ def here(published: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ca
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+@pytest.fixture
+def channel(repo: Repo) -> Repo:
+    """A repo whose main holds v1."""
+    repo.promote(repo.publish())
+    return repo

@@ -19,6 +19,7 @@ from adapterd.deploy.follow.proving import prove
 from adapterd.hub.client import HubClient
 from adapterd.hub.server import RunningHub
 from adapterd.ports import AddBytes
+from deploy.conftest import name_of
 from helpers.engines import RecordedEngine, serving
 
 if TYPE_CHECKING:
@@ -90,19 +91,6 @@ def engines() -> Iterator[list[RecordedEngine]]:
 def site(tmp_path: Path, hub: HubClient, engines: list[RecordedEngine]) -> Site:
     """A host with both engines."""
     return Site(tmp_path / "adapters", hub, [ServingEngine(engine.url) for engine in engines])
-
-
-@pytest.fixture
-def channel(repo: "Repo") -> "Repo":
-    """A repo whose main holds v1."""
-    repo.promote(repo.publish())
-    return repo
-
-
-def name_of(repo: "Repo", number: int) -> str:
-    """The serving name of a version."""
-    name: str = repo.manifests[number]["serving_name"]
-    return name
 
 
 def asked(server: RunningHub, do: Callable[[], object]) -> list[str]:

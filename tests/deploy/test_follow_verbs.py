@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from deploy.conftest import name_of
 from helpers.engines import RecordedEngine, serving
 
 if TYPE_CHECKING:
@@ -27,19 +28,6 @@ def engine() -> Iterator[RecordedEngine]:
     """A vLLM server."""
     with serving("vllm") as running:
         yield running
-
-
-@pytest.fixture
-def channel(repo: "Repo") -> "Repo":
-    """A repo whose main holds v1."""
-    repo.promote(repo.publish())
-    return repo
-
-
-def name_of(repo: "Repo", number: int) -> str:
-    """The serving name of a version."""
-    name: str = repo.manifests[number]["serving_name"]
-    return name
 
 
 def aliases(folder: Path) -> Mapping[str, str]:

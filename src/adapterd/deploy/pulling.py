@@ -20,6 +20,7 @@ from adapterd.core.publication import MANIFEST, OWN_FILES
 from adapterd.deploy.exchange import exchange
 from adapterd.deploy.faults import AlteredError, ForeignPlaceError, OccupiedError, VerificationError
 from adapterd.deploy.resolving import Resolved
+from adapterd.durable import sync
 from adapterd.ports import Denied, Hub, Transient
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTSUP)
@@ -69,7 +70,7 @@ def pull(hub: Hub, resolved: Resolved, target: Path, say: Say, *, force: bool = 
             shutil.rmtree(aside)
         else:
             aside.rename(target)
-        sync_folder(target.parent)
+        sync(target.parent)
     return target
 
 
@@ -185,7 +186,7 @@ def fill(hub: Hub, resolved: Resolved, files: Files, aside: Path, say: Say, mani
             file.flush()
             os.fsync(file.fileno())
     for folder in (aside, *(path for path in aside.rglob("*") if path.is_dir())):
-        sync_folder(folder)
+        sync(folder)
 
 
 def _sweep(aside: Path, keeps: Callable[[str], bool]) -> None:
@@ -208,12 +209,3 @@ def _wrong(files: Files, folder: Path, path: str) -> str:
             return f"{path} has {there.st_size} bytes, its manifest says {size}"
         found = hashlib.file_digest(file, "sha256").hexdigest()
     return "" if found == digest else f"{path} has the sha256 {found[:12]}, its manifest says {digest[:12]}"
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapterd.deploy.pulling import UNWRITABLE, denied, sync_folder
+from adapterd.deploy.pulling import UNWRITABLE, denied
+from adapterd.durable import sync
 
 SCHEMA = 1
 PART, GONE, TEMPORARY = "part-", "gone-", "new-"
@@ -75,7 +76,7 @@ class Room:
         fresh = self.path / f"{TEMPORARY}{secrets.token_hex(8)}"
         fresh.symlink_to(to)
         fresh.replace(path)
-        sync_folder(path.parent)
+        sync(path.parent)
 
     def discard(self, folder: Path) -> None:
         """Remove a folder: its name first, so that nobody finds it half there."""

@@ -24,10 +24,10 @@ from adapterd.deploy.pulling import (
     aside_at,
     fill,
     occupied_by,
-    sync_folder,
 )
 from adapterd.deploy.resolving import Resolved
 from adapterd.deploy.room import GONE, PART, Meant, Room
+from adapterd.durable import sync
 from adapterd.ports import Denied, Hub, NotFound
 
 
@@ -309,7 +309,7 @@ class Shelf:
                 self._settle()
         else:
             fresh.rename(place)
-        sync_folder(place.parent)
+        sync(place.parent)
 
     def _settle(self) -> None:
         """Give each former version of a ``plain`` directory the name that its manifest says. The lock is held.

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from adapterd.durable import sync
 from adapterd.ports import RegistryError
 from adapterd.registry import engine
 from adapterd.registry.opening import revision
@@ -59,9 +60,9 @@ def backup(path: Path, target: Path) -> int:
             # One file that needs no companions, also on a medium where none can be made.
             copy.execute("PRAGMA journal_mode = DELETE")
         verify(aside, newest=False)
-        engine.durable(aside)
+        sync(aside)
         aside.replace(target)
-        engine.durable(target.parent)
+        sync(target.parent)
         return target.stat().st_size
     except OSError as error:
         raise engine.unwritable(target, error) from error
@@ -100,7 +101,7 @@ def install(fresh: Path, path: Path, mark: str) -> Path | None:
     engine.gather(fresh)
     kept = put_aside(path, mark)
     fresh.replace(path)
-    engine.durable(path.parent)
+    sync(path.parent)
     return kept
 
 

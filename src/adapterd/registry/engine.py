@@ -6,7 +6,6 @@ polling. Readers see the last commit, take no lock that a writer waits for, and 
 """
 
 import errno
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,6 +15,7 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from adapterd.durable import sync
 from adapterd.ports import RegistryBusy, RegistryError
 
 PATIENCE = 10.0
@@ -115,15 +115,6 @@ def explained(path: Path) -> Iterator[None]:
         raise known from error
 
 
-def durable(path: Path) -> None:
-    """Let what was written to a file, or to a folder's list of names, outlive the power."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def gather(path: Path) -> None:
     """Let a database that nobody has open be one file: what lies in its `-wal` goes into it, durably.
 
@@ -138,7 +129,7 @@ def gather(path: Path) -> None:
         raise known from error
     if not done:
         raise RegistryBusy(f"the registry {path} is open in another program", "end that first")
-    durable(path)
+    sync(path)
 
 
 def unwritable(path: Path, error: OSError) -> RegistryError:
